@@ -1,0 +1,58 @@
+package shards
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math/bits"
+)
+
+// rounds of the Feistel network. Four make a pseudo-random permutation of a large range (Luby & Rackoff 1988); over a
+// handful of windows four leave a bias that a chi-squared test sees, eight do not.
+const rounds = 8
+
+// permutation is a keyed shuffle of [0, n) that is computed, not stored: a Feistel network over the next power of four,
+// walked until it lands inside (cycle walking). Integers only, so that every machine gets the same order.
+type permutation struct {
+	n    uint64
+	half uint // bits of each half
+	keys [rounds]uint64
+}
+
+// newPermutation keys a shuffle of n > 0 elements with the run's seed and the epoch.
+func newPermutation(n, seed, epoch uint64) permutation {
+	var in [32]byte
+	copy(in[:16], "skein/shuffle/1")
+	binary.LittleEndian.PutUint64(in[16:], seed)
+	binary.LittleEndian.PutUint64(in[24:], epoch)
+	sum := sha256.Sum256(in[:])
+	p := permutation{n: n, half: max(1, uint(bits.Len64(n-1)+1)/2)}
+	for i := range p.keys {
+		p.keys[i] = mix(binary.LittleEndian.Uint64(sum[8*(i%4):]) + uint64(i))
+	}
+	return p
+}
+
+// at is where i < n goes. The expected number of walks is below four.
+func (p permutation) at(i uint64) uint64 {
+	for {
+		if i = p.once(i); i < p.n {
+			return i
+		}
+	}
+}
+
+func (p permutation) once(i uint64) uint64 {
+	mask := uint64(1)<<p.half - 1
+	left, right := i>>p.half, i&mask
+	for _, k := range p.keys {
+		left, right = right, left^(mix(right^k)&mask)
+	}
+	return left<<p.half | right
+}
+
+// mix is the finaliser of SplitMix64 (Steele, Lea & Flood 2014): a bijection that spreads every bit.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
