@@ -1,0 +1,250 @@
+package aggregator
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrInvalid is wrapped by every error about a certificate that breaks the rules of the log.
+var ErrInvalid = errors.New("invalid certificate")
+
+// Roster says which slots are active, and whose they are.
+type Roster struct {
+	active []Admitted      // ascending by slot
+	slots  map[PeerID]Slot // every slot ever given
+}
+
+// Slots lists the active slots, ascending.
+func (r *Roster) Slots() []Slot {
+	out := make([]Slot, len(r.active))
+	for i, a := range r.active {
+		out[i] = a.Slot
+	}
+	return out
+}
+
+// Peers lists the active peers in the order of their slots.
+func (r *Roster) Peers() []PeerID {
+	out := make([]PeerID, len(r.active))
+	for i, a := range r.active {
+		out[i] = a.Peer
+	}
+	return out
+}
+
+// Slot returns an active peer's slot.
+func (r *Roster) Slot(p PeerID) (Slot, bool) {
+	s, ok := r.slots[p]
+	return s, ok && slices.Contains(r.active, Admitted{s, p})
+}
+
+// next is the slot that an admission of p would get.
+func (r *Roster) next(p PeerID) Slot {
+	if s, ok := r.slots[p]; ok {
+		return s
+	}
+	return Slot(len(r.slots))
+}
+
+func (r *Roster) clone() Roster {
+	slots := make(map[PeerID]Slot, len(r.slots))
+	for p, s := range r.slots {
+		slots[p] = s
+	}
+	return Roster{active: slices.Clone(r.active), slots: slots}
+}
+
+// change applies a certificate's roster change, or says why it is none.
+func (r *Roster) change(joined []Admitted, left []Slot) error {
+	for i, s := range left {
+		at := slices.IndexFunc(r.active, func(a Admitted) bool { return a.Slot == s })
+		if at < 0 || i > 0 && left[i-1] >= s {
+			return fmt.Errorf("%w: slot %d cannot leave", ErrInvalid, s)
+		}
+		r.active = slices.Delete(r.active, at, at+1)
+	}
+	for _, a := range joined {
+		if _, active := r.Slot(a.Peer); active || a.Slot != r.next(a.Peer) {
+			return fmt.Errorf("%w: peer %v cannot join as slot %d", ErrInvalid, a.Peer, a.Slot)
+		}
+		r.slots[a.Peer] = a.Slot
+		at, _ := slices.BinarySearchFunc(r.active, a, func(x, y Admitted) int { return int(x.Slot) - int(y.Slot) })
+		r.active = slices.Insert(r.active, at, a)
+	}
+	return nil
+}
+
+// Chain follows the log of one run certificate by certificate and refuses whatever does not follow from its manifest,
+// its rules and the signatures of a quorum. The zero Chain with a manifest set by NewChain stands before the genesis.
+type Chain struct {
+	manifest *Manifest
+	run      Hash
+	tip      *Certificate // nil before the genesis
+	tipHash  Hash
+	roster   Roster
+}
+
+// NewChain returns a Chain that expects the genesis of the manifest's run.
+func NewChain(m *Manifest) *Chain {
+	return &Chain{manifest: m, run: m.Hash(), roster: Roster{slots: map[PeerID]Slot{}}}
+}
+
+// Manifest is the run's manifest.
+func (c *Chain) Manifest() *Manifest { return c.manifest }
+
+// Tip is the last certificate that was added; nil before the genesis.
+func (c *Chain) Tip() *Certificate { return c.tip }
+
+// Roster is the roster after the tip.
+func (c *Chain) Roster() *Roster { return &c.roster }
+
+// Closed reports whether the tip ends the run.
+func (c *Chain) Closed() bool { return c.tip != nil && c.tip.Kind == Closing }
+
+// next is the sequence number that the chain waits for.
+func (c *Chain) next() Seq {
+	if c.tip == nil {
+		return 0
+	}
+	return c.tip.Seq + 1
+}
+
+// Add checks a certificate whole, signatures included, and makes it the tip.
+func (c *Chain) Add(cert *Certificate) error {
+	if err := c.checkSignatures(cert); err != nil {
+		return err
+	}
+	return c.Follow(cert)
+}
+
+// Follow is Add without the signatures: for bodies that the caller is about to sign, or that it stored itself.
+func (c *Chain) Follow(cert *Certificate) error {
+	if err := c.CheckBody(&cert.Body); err != nil {
+		return err
+	}
+	roster := c.roster.clone()
+	if err := roster.change(cert.Joined, cert.Left); err != nil {
+		return err
+	}
+	c.tip, c.tipHash, c.roster = cert, cert.Hash(), roster
+	return nil
+}
+
+func (c *Chain) checkSignatures(cert *Certificate) error {
+	body, seen := cert.encode(), map[uint8]bool{}
+	for _, e := range cert.Signatures {
+		if int(e.Member) >= len(c.manifest.Committee) || seen[e.Member] {
+			return fmt.Errorf("%w %d: signature of member %d, unknown or repeated", ErrInvalid, cert.Seq, e.Member)
+		}
+		if !c.manifest.Committee[e.Member].Verify(certificateDomain, body, e.Signature) {
+			return fmt.Errorf("%w %d: bad signature of member %d", ErrInvalid, cert.Seq, e.Member)
+		}
+		seen[e.Member] = true
+	}
+	if len(seen) < c.manifest.Quorum() {
+		return fmt.Errorf("%w %d: %d signatures, %d needed", ErrInvalid, cert.Seq, len(seen), c.manifest.Quorum())
+	}
+	return nil
+}
+
+// CheckBody reports the first way in which a body does not follow the tip.
+func (c *Chain) CheckBody(b *Body) error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w %d: "+format, append([]any{ErrInvalid, b.Seq}, args...)...)
+	}
+	want := c.next()
+	switch {
+	case b.Run != c.run:
+		return bad("it belongs to run %s, this is %s", b.Run.Short(), c.run.Short())
+	case b.Seq != want:
+		return bad("number %d expected", want)
+	case b.Previous != c.tipHash:
+		return bad("it follows %s, the tip is %s", b.Previous.Short(), c.tipHash.Short())
+	case c.Closed():
+		return bad("the run was closed by number %d", c.tip.Seq)
+	case len(b.Announce.CID) > maxCID:
+		return bad("content identifier too long")
+	}
+	switch b.Kind {
+	case Genesis:
+		if want != 0 || b.BaseRoot != c.manifest.FirstRoot || b.Beacon != c.manifest.firstBeacon() || b.Cursor != 0 || len(b.List)+len(b.Left) > 0 {
+			return bad("it is not this manifest's genesis")
+		}
+	case Round:
+		if want == 0 || b.Seq > c.manifest.Schedule.Rounds() {
+			return bad("no round is due")
+		}
+		if err := c.checkRound(b); err != nil {
+			return err
+		}
+	case Closing:
+		if b.Seq != c.manifest.Schedule.Rounds()+1 || len(b.List)+len(b.Joined)+len(b.Left) > 0 {
+			return bad("the run does not end here")
+		}
+	default:
+		return bad("unknown kind %d", b.Kind)
+	}
+	return nil
+}
+
+func (c *Chain) checkRound(b *Body) error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w %d: "+format, append([]any{ErrInvalid, b.Seq}, args...)...)
+	}
+	s := c.manifest.Schedule
+	if b.Key != s.Key(b.Seq) || b.Base != s.Base(b.Seq) {
+		return bad("departure %v from base %d is not on the schedule", b.Key, b.Base)
+	}
+	if b.Cursor != c.cursor() {
+		return bad("data cursor %d, expected %d", b.Cursor, c.cursor())
+	}
+	if b.Beacon != beacon(c.tip.Beacon, b) {
+		return bad("the beacon does not follow from the list")
+	}
+	for i := range b.List {
+		e := &b.List[i]
+		if slot, ok := c.roster.Slot(e.Worker); !ok || slot != e.Slot {
+			return bad("worker %v is not slot %d of the roster", e.Worker, e.Slot)
+		}
+		if i > 0 && b.List[i-1].Slot >= e.Slot {
+			return bad("the list is not ascending by slot")
+		}
+		if err := c.CheckHeader(&e.SignedHeader); err != nil {
+			return fmt.Errorf("%w %d: %w", ErrInvalid, b.Seq, err)
+		}
+		if e.Key != b.Key || e.BaseRoot != b.BaseRoot || e.Weight != c.weight(&e.SignedHeader) {
+			return bad("slot %d is counted against the rules", e.Slot)
+		}
+	}
+	return nil
+}
+
+// cursor is where the next round's reservation starts: behind the one that the tip made.
+func (c *Chain) cursor() uint64 {
+	return c.tip.Cursor + uint64(len(c.roster.active))*c.manifest.Share(c.tip.Seq)
+}
+
+// weight is what a contribution counts: the tokens that its worker claims, at most those reserved for it.
+func (c *Chain) weight(h *SignedHeader) uint64 {
+	m := c.manifest
+	return min(h.Tokens, m.Schedule.Stride()*m.BatchSize*m.SeqLen)
+}
+
+// CheckHeader reports why a header is no contribution to this run on the schedule's terms: other run, other schedule,
+// stale base, bad signature. Whether it comes in time, and from the roster, is for Rounds to say.
+func (c *Chain) CheckHeader(h *SignedHeader) error {
+	s := c.manifest.Schedule
+	n, ok := s.Departs(h.Key.Departure)
+	switch {
+	case h.Run != c.run:
+		return fmt.Errorf("%w: contribution to run %s, this is %s", ErrOtherRun, h.Run.Short(), c.run.Short())
+	case !ok || n > s.Rounds() || h.Key != s.Key(n):
+		return fmt.Errorf("%w: departure %v is not on the schedule", ErrMalformed, h.Key)
+	case h.Base != s.Base(n):
+		return fmt.Errorf("%w: counts from round %d, expected %d", ErrStale, h.Base, s.Base(n))
+	case !h.Verify():
+		return fmt.Errorf("%w: header is not signed by %v", ErrMalformed, h.Worker)
+	}
+	return nil
+}
