@@ -1,0 +1,128 @@
+package aggregator
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/skein-train/skein/gradients"
+)
+
+// land waits for round n's certificate, folds it into the shared state and puts the replica on the new anchor.
+func (w *Worker) land(ctx context.Context, n Seq) error {
+	s := w.state
+	cert, err := w.Exchange.Next(ctx, s.Seq)
+	if err != nil {
+		return err
+	}
+	if err := w.chain.Follow(cert); err != nil {
+		return err
+	}
+	flight, mine := s.takeFlight(n)
+	if mine && len(cert.List) > 0 && cert.BaseRoot != flight.Base {
+		return fmt.Errorf("%w: root %s after round %d, certified is %s", ErrDiverged, flight.Base.Short(), cert.Base, cert.BaseRoot.Short())
+	}
+	f := w.fragment[cert.Key.Fragment]
+	out := Landing{Worker: w, Certificate: cert, Step: s.Step, Tally: flight.Tally}
+	w.roots.get() // the hashing of the state before must be over
+	if out.Norm, out.Refused, err = w.fold(ctx, cert, f, flight); err != nil {
+		return err
+	}
+	s.Seq = n
+	w.roots.changed(f.ID, s)
+	w.merge(f)
+	if err := w.sit(); err != nil {
+		return err
+	}
+	if w.Landed != nil {
+		return w.Landed(ctx, out)
+	}
+	return nil
+}
+
+// takeFlight removes round n's departure from those under way.
+func (s *State) takeFlight(n Seq) (Flight, bool) {
+	if len(s.Flights) == 0 || s.Flights[0].Seq != n {
+		return Flight{}, false
+	}
+	f := s.Flights[0]
+	s.Flights = s.Flights[1:]
+	return f, true
+}
+
+// fold adds up what the certificate counts, in the order of its list, and takes the outer step along the mean. An
+// empty round changes nothing: no zero vector is averaged in, and the momentum stays as it is.
+func (w *Worker) fold(ctx context.Context, cert *Certificate, f gradients.Fragment, flight Flight) (norm float64, refused int, err error) {
+	codec, weights := w.codecs[f.ID], cert.Weights()
+	total, own := codec.NewSum(), gradients.Vec(nil)
+	for i := range cert.List {
+		h := &cert.List[i].SignedHeader
+		payload, err := w.payload(ctx, h, codec.MaxSize())
+		if err != nil {
+			return 0, 0, fmt.Errorf("payload of %v: %w", h.Worker, err)
+		}
+		if total.Add(weights[i], payload) != nil {
+			refused++ // the same bytes are refused by everybody
+			continue
+		}
+		if h.Worker == w.Signer.ID && flight.Sent != nil {
+			own = w.scratch[:f.Len()]
+			if err := gradients.Decoded(codec, own, payload); err != nil {
+				return 0, 0, err
+			}
+		}
+	}
+	if flight.Sent != nil {
+		gradients.Settle(f.Of(w.state.Residual), flight.Sent, own)
+	}
+	if len(cert.List) == refused {
+		return 0, refused, nil
+	}
+	mean, anchor := w.scratch[:f.Len()], f.Of(w.state.Anchor)
+	total.Mean(mean)
+	norm = gradients.Norm(mean)
+	w.outer[f.ID].Apply(w.outerStep(cert), mean, anchor, cut(w.state.Outer, f))
+	gradients.Sub(anchor, anchor, mean)
+	return norm, refused, nil
+}
+
+func (w *Worker) outerStep(cert *Certificate) gradients.Step {
+	at := gradients.Step{
+		Inner: cert.Key.Departure,
+		Outer: (uint64(cert.Seq)-1)/w.Manifest.Schedule.Fragments + 1,
+	}
+	if w.Method.LR != nil {
+		at.LR = w.Method.LR(at.Inner)
+	}
+	return at
+}
+
+// payload reads one counted payload whole: at most as many bytes as the codec can produce.
+func (w *Worker) payload(ctx context.Context, h *SignedHeader, limit int) ([]byte, error) {
+	r, err := w.Exchange.Open(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if h.Size > uint64(limit) {
+		return nil, nil // no payload of this codec: refused by Sum.Add
+	}
+	b := make([]byte, h.Size)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// merge puts the replica on the new anchor, keeping the share of its own progress that the method asks for.
+func (w *Worker) merge(f gradients.Fragment) {
+	anchor := f.Of(w.state.Anchor)
+	if w.Method.Blend == 0 {
+		w.Replica.Write(anchor, f)
+		return
+	}
+	local := w.scratch[:f.Len()]
+	w.Replica.Read(local, f)
+	gradients.Blend(local, local, anchor, w.Method.Blend)
+	w.Replica.Write(local, f)
+}

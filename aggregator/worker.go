@@ -1,0 +1,246 @@
+package aggregator
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/skein-train/skein/gradients"
+)
+
+// ErrDiverged says that this worker's shared state is not the certified one. Its state must not be used any more:
+// fetch a certified snapshot and replay the log from there.
+var ErrDiverged = errors.New("this worker's state differs from the certified one")
+
+// Options are what a Worker is made of.
+type Options struct {
+	Manifest *Manifest
+	Genesis  *Certificate // entry 0 of the log
+	Signer   Signer
+	Method   Method
+	Layout   gradients.Layout
+	Replica  Replica
+	Exchange Exchange
+	// Assign deals the sequences from cursor on to the roster, share each, and returns every slot's first one (shards.Assign).
+	Assign func(beacon [32]byte, cursor uint64, roster []uint32, share uint64) []uint64
+	// Landed, if set, is called after every landing, with the state at rest. An error ends the run.
+	Landed func(context.Context, Landing) error
+	// Resume, if set, is where an earlier life of this worker left off.
+	Resume *Snapshot
+}
+
+// Landing is what a worker tells after a round has landed.
+type Landing struct {
+	Worker      *Worker
+	Certificate *Certificate
+	Step        uint64
+	Tally       Tally   // this worker's steps that led to the round's departure
+	Norm        float64 // of the mean pseudo-gradient; 0 if nobody was counted
+	Refused     int     // counted contributions whose payload nobody can decode
+}
+
+// Worker is the fold over the log: it reads certified rounds, offers contributions, and keeps a replica on the anchor.
+type Worker struct {
+	Options
+	state    *State
+	chain    *Chain // at State.Seq
+	codecs   []gradients.Codec
+	outer    []gradients.Transform
+	roots    *roots
+	scratch  gradients.Vec // as long as the longest fragment
+	fragment []gradients.Fragment
+}
+
+// NewWorker checks the parts against the manifest and against each other. The replica must stand at the run's first
+// parameters, or Resume must be set.
+func NewWorker(o Options) (*Worker, error) {
+	w := &Worker{Options: o, chain: NewChain(o.Manifest), fragment: o.Layout.Fragments()}
+	if err := w.chain.Add(o.Genesis); err != nil {
+		return nil, err
+	}
+	if n := o.Replica.Len(); n != o.Layout.Len() || LayoutHash(o.Layout) != o.Manifest.LayoutHash {
+		return nil, fmt.Errorf("worker: the replica of %d parameters is not the manifest's model of %d", n, o.Manifest.Parameters)
+	}
+	if len(w.fragment) != int(o.Manifest.Schedule.Fragments) {
+		return nil, fmt.Errorf("worker: %d fragments in the layout, %d on the schedule", len(w.fragment), o.Manifest.Schedule.Fragments)
+	}
+	longest := 0
+	for _, f := range w.fragment {
+		c, err := o.Method.Codec(o.Layout, f)
+		if err != nil {
+			return nil, fmt.Errorf("worker: codec: %w", err)
+		}
+		w.codecs = append(w.codecs, c)
+		w.outer = append(w.outer, o.Method.Outer(o.Layout, f))
+		longest = max(longest, f.Len())
+	}
+	w.scratch = make(gradients.Vec, longest)
+	return w, w.open()
+}
+
+// open sets the state: of an earlier life, or the first one.
+func (w *Worker) open() (err error) {
+	if w.Resume != nil {
+		if w.state, err = restore(*w.Resume, w.chain.run, w.Replica); err != nil {
+			return err
+		}
+		w.Resume = nil
+	} else {
+		anchor := make(gradients.Vec, w.Layout.Len())
+		w.Replica.Read(anchor, gradients.Fragment{Hi: len(anchor)})
+		w.state = NewState(anchor, w.outer[0].Slots(), w.codecs[0].Slots(), w.Method.Feedback > 0)
+	}
+	w.roots = newRoots(w.fragment, w.state)
+	if w.state.Seq == 0 && w.roots.get() != w.Manifest.FirstRoot {
+		return fmt.Errorf("%w: it starts from %s, the run from %s", ErrDiverged, w.roots.get().Short(), w.Manifest.FirstRoot.Short())
+	}
+	return nil
+}
+
+// State is the worker's state: to read, and only from Landed or when Run is not running.
+func (w *Worker) State() *State { return w.state }
+
+// Snapshot is everything that Resume needs. Its vectors are the live ones: valid inside Landed.
+func (w *Worker) Snapshot() Snapshot { return w.state.snapshot(w.chain.run, w.Replica) }
+
+// Root is the root of the shared state.
+func (w *Worker) Root() Hash { return w.roots.get() }
+
+// Chain is the log as this worker has folded it.
+func (w *Worker) Chain() *Chain { return w.chain }
+
+// Run is every method: data moves one way, from parameters to pseudo-gradient to bytes to their mean to the outer step
+// to the anchor to parameters. It returns when the run's steps are done and all its rounds have landed.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.catchUp(ctx); err != nil {
+		return err
+	}
+	schedule := w.Manifest.Schedule
+	for step := w.state.Step + 1; step <= schedule.Steps; step++ {
+		if err := w.step(ctx, step); err != nil {
+			return fmt.Errorf("step %d: %w", step, err)
+		}
+		if n, ok := schedule.Departs(step); ok {
+			if err := w.depart(ctx, n); err != nil {
+				return fmt.Errorf("step %d: round %d departs: %w", step, n, err)
+			}
+		}
+		if n, ok := schedule.Lands(step); ok {
+			if err := w.land(ctx, n); err != nil {
+				return fmt.Errorf("step %d: round %d lands: %w", step, n, err)
+			}
+		}
+	}
+	for n := w.state.Seq + 1; n <= schedule.Rounds(); n++ { // what is still under way after the last step
+		if err := w.land(ctx, n); err != nil {
+			return fmt.Errorf("round %d lands: %w", n, err)
+		}
+	}
+	return w.Exchange.Seal(ctx, w.state.Seq, w.roots.get())
+}
+
+// catchUp follows the log to where the state stands and takes the seat that it gives.
+func (w *Worker) catchUp(ctx context.Context) error {
+	for w.chain.tip.Seq < w.state.Seq {
+		cert, err := w.Exchange.Next(ctx, w.chain.tip.Seq)
+		if err != nil {
+			return fmt.Errorf("replaying the log: %w", err)
+		}
+		if err := w.chain.Follow(cert); err != nil {
+			return fmt.Errorf("replaying the log: %w", err)
+		}
+	}
+	return w.sit()
+}
+
+// seat is this worker's slot in the roster after the last landing.
+func (w *Worker) seat() (Slot, bool) { return w.chain.roster.Slot(w.Signer.ID) }
+
+// sit tells the replica which data the log reserved for the steps until the next landing.
+func (w *Worker) sit() error {
+	slot, ok := w.seat()
+	if !ok {
+		return nil
+	}
+	tip, slots := w.chain.tip, w.chain.roster.Slots()
+	roster, at := make([]uint32, len(slots)), 0
+	for i, s := range slots {
+		if roster[i] = uint32(s); s == slot {
+			at = i
+		}
+	}
+	share := w.Manifest.Share(tip.Seq)
+	return w.Replica.Begin(w.state.Step+1, w.Assign(tip.Beacon, tip.Cursor, roster, share)[at], share)
+}
+
+// step takes one inner step, unless the log has given this worker no seat: then it only listens.
+func (w *Worker) step(ctx context.Context, step uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.state.Step = step
+	if _, ok := w.seat(); !ok {
+		return nil
+	}
+	loss, err := w.Replica.Step(ctx)
+	if err != nil {
+		return err
+	}
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return fmt.Errorf("the training loss is %v: lower inner.lr, or raise inner.warmup_steps", loss)
+	}
+	w.state.Tally.Steps++
+	w.state.Tally.Tokens += w.Manifest.BatchSize * w.Manifest.SeqLen
+	w.state.Tally.Loss += loss
+	return nil
+}
+
+// depart measures how far the replica has moved from the anchor and offers it to the swarm.
+func (w *Worker) depart(ctx context.Context, n Seq) error {
+	s := w.state
+	root := w.roots.get()
+	if err := w.Exchange.Seal(ctx, s.Seq, root); err != nil {
+		return err
+	}
+	flight := Flight{Seq: n, Base: root, Tally: s.Tally}
+	s.Tally = Tally{}
+	if flight.Tally.Steps > 0 {
+		c, sent, err := w.contribution(n, root, flight.Tally)
+		if err != nil {
+			return err
+		}
+		if err := w.Exchange.Offer(ctx, c); err != nil {
+			return err
+		}
+		flight.Sent = sent
+	}
+	s.Flights = append(s.Flights, flight)
+	return nil
+}
+
+// contribution encodes and signs the pseudo-gradient of round n. With feedback it takes the residual along, which
+// is away until the landing settles it, and returns what it gave the codec.
+func (w *Worker) contribution(n Seq, root Hash, tally Tally) (Contribution, gradients.Vec, error) {
+	s, key := w.state, w.Manifest.Schedule.Key(n)
+	f := w.fragment[key.Fragment]
+	delta := make(gradients.Vec, f.Len())
+	w.Replica.Delta(delta, f.Of(s.Anchor), f)
+	if s.Residual != nil {
+		gradients.Compensate(delta, f.Of(s.Residual), w.Method.Feedback)
+	}
+	if !gradients.Finite(delta) {
+		return Contribution{}, nil, errors.New("the pseudo-gradient is not finite: lower inner.lr, or clip gradients with inner.grad_clip")
+	}
+	codec := w.codecs[key.Fragment]
+	payload := codec.Append(nil, key, delta, cut(s.Encoder, f))
+	header := w.Signer.SignHeader(Header{
+		Run: w.chain.run, Key: key, Base: s.Seq, BaseRoot: root, Tokens: tally.Tokens, Loss: tally.Mean(),
+		Payload: sha256.Sum256(payload), Size: uint64(len(payload)), Class: w.Replica.Class(),
+	})
+	if s.Residual == nil {
+		delta = nil
+	}
+	return Contribution{SignedHeader: header, Bytes: payload}, delta, nil
+}
