@@ -1,0 +1,86 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/skein-train/skein/gradients"
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/graph"
+)
+
+// outer holds parameters that are looked at but not trained: the programs that read them, and memory of their own, so that
+// the replica's state is never touched.
+type outer struct {
+	params engine.Buf
+	losses map[int]*graph.Program // by sequences in a batch
+	sample *graph.Program
+}
+
+// look readies outer for params, all of the model's.
+func (r *Replica) look(params gradients.Vec) (*outer, error) {
+	if len(params) != r.Len() {
+		return nil, fmt.Errorf("%d parameters for a model of %d", len(params), r.Len())
+	}
+	if r.outer == nil {
+		r.outer = &outer{params: r.engine.Alloc(r.Len()), losses: map[int]*graph.Program{}}
+	}
+	r.engine.Upload(r.outer.params, params)
+	return r.outer, nil
+}
+
+// Evaluate is the mean loss, in nats a token, of the given parameters on the first batches·micro_batch_size sequences of the
+// validation split; 0 batches stand for the whole split. The replica's own parameters and state stay as they are.
+func (r *Replica) Evaluate(ctx context.Context, params gradients.Vec, batches int) (loss float64, err error) {
+	o, err := r.look(params)
+	if err != nil {
+		return 0, fmt.Errorf("trainer: evaluate: %w", err)
+	}
+	n := r.data.Validations()
+	if want := batches * r.options.MicroBatchSize; batches > 0 && want < n {
+		n = want
+	}
+	if n < 1 {
+		return 0, fmt.Errorf("trainer: evaluate: the validation split has no sequence of seq_len %d", r.data.SeqLen())
+	}
+	var sum float64
+	for at := 0; at < n; {
+		if err := ctx.Err(); err != nil {
+			return 0, fmt.Errorf("trainer: evaluate: %w", err)
+		}
+		size := r.options.MicroBatchSize
+		if n-at < size {
+			size = 1 // the rest, one by one: programs have a fixed batch size
+		}
+		l, err := r.validate(o, at, size)
+		if err != nil {
+			return 0, fmt.Errorf("trainer: evaluate: %w", err)
+		}
+		sum += l * float64(size)
+		at += size
+	}
+	return sum / float64(n), nil
+}
+
+// validate is the mean loss over size validation sequences from index at on.
+func (r *Replica) validate(o *outer, at, size int) (float64, error) {
+	p := o.losses[size]
+	if p == nil {
+		var err error
+		if p, err = graph.Loss(r.engine, r.shape(size), o.params, r.arena); err != nil {
+			return 0, err
+		}
+		o.losses[size] = p
+	}
+	for i := range size {
+		if err := r.batch.fill(i, func(dst []int32) error { return r.data.Validation(dst, at+i) }); err != nil {
+			return 0, fmt.Errorf("validation sequence %d: %w", at+i, err)
+		}
+	}
+	n := size * r.data.SeqLen()
+	p.Feed(r.batch.tokens[:n], r.batch.targets[:n])
+	if err := p.Run(); err != nil {
+		return 0, err
+	}
+	return p.Loss(), nil
+}

@@ -1,0 +1,126 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/skein-train/skein/trainer/engine"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Builder adds ops to one graph. Shapes are the caller's business: they are checked where the model is validated, and a
+// mismatch that slips through panics here, at building time.
+type Builder struct {
+	engine engine.Engine
+	graph  *gorgonia.ExprGraph
+	pass   *Pass
+	salt   int
+	ids    int
+}
+
+// NewBuilder starts a graph whose ops run on e under pass. Gorgonia tells nodes apart by a 32-bit hash; should two of them
+// collide (Check says so), the same graph under another salt will not.
+func NewBuilder(e engine.Engine, pass *Pass, salt int) *Builder {
+	return &Builder{engine: e, graph: gorgonia.NewGraph(), pass: pass, salt: salt}
+}
+
+// Graph is the graph built so far.
+func (b *Builder) Graph() *gorgonia.ExprGraph { return b.graph }
+
+// Check reports two nodes that Gorgonia would take for one.
+func (b *Builder) Check() error {
+	seen := map[uint32]*gorgonia.Node{}
+	for _, n := range b.graph.AllNodes() {
+		if other := seen[n.Hashcode()]; other != nil {
+			return fmt.Errorf("ops: %v and %v have the same hash", other, n)
+		}
+		seen[n.Hashcode()] = n
+	}
+	return nil
+}
+
+// Input adds a fixed input of that type and shape over buf.
+func (b *Builder) Input(name string, dt tensor.Dtype, buf engine.Buf, shape ...int) *gorgonia.Node {
+	v := fixed(dt, buf, shape...)
+	opts := []gorgonia.NodeConsOpt{gorgonia.WithName(fmt.Sprintf("%s.%d", name, b.salt)), gorgonia.WithShape(shape...), gorgonia.WithValue(v)}
+	if len(shape) == 0 {
+		return gorgonia.NewScalar(b.graph, dt, opts...)
+	}
+	return gorgonia.NewTensor(b.graph, dt, len(shape), opts...)
+}
+
+// Param is a parameter: an input with memory for its gradient.
+type Param struct {
+	Node *gorgonia.Node
+	grad *Value // nil in programs without gradients
+	more bool   // a tied Param writes this gradient earlier in every pass: always add to it
+}
+
+// Param adds a parameter over data, whose gradient goes to grad, both of the shape's size. A program without gradients
+// passes the zero Buf for grad.
+func (b *Builder) Param(name string, data, grad engine.Buf, shape ...int) *Param {
+	p := &Param{Node: b.Input(name, tensor.Float32, data, shape...)}
+	if grad.Len > 0 {
+		p.grad = fixed(tensor.Float32, grad, shape...)
+	}
+	return p
+}
+
+// Tied adds a second user of p's memory under another name. In every backward pass the gradient of the new Param must be
+// computed before p's: it follows Pass.Accumulate, and p's is always added to it.
+func (b *Builder) Tied(p *Param, name string) *Param {
+	v, p2 := ValueOf(p.Node), &Param{grad: p.grad}
+	p2.Node = b.Input(name, v.dtype, v.buf, v.shape...)
+	p.more = true
+	return p2
+}
+
+// accumulates says whether p's gradient is added to what is there in this pass.
+func (b *Builder) accumulates(p *Param) bool { return p.more || b.pass.Accumulate }
+
+// clearGrad prepares p's gradient for kernels that only add.
+func (b *Builder) clearGrad(p *Param) {
+	if !b.accumulates(p) {
+		b.engine.Zero(p.grad.buf)
+	}
+}
+
+// Gradients extends the graph by the gradient of loss for all params.
+func (b *Builder) Gradients(loss *gorgonia.Node, params []*Param) error {
+	// Our own seed node instead of gorgonia.Grad's: that one is a host scalar, shared by all graphs of the process.
+	seed := b.Input("seed", tensor.Float32, b.engine.Alloc(1))
+	var wrt gorgonia.Nodes
+	for _, p := range params {
+		wrt = append(wrt, p.Node)
+	}
+	_, err := gorgonia.Backpropagate(gorgonia.Nodes{loss}, gorgonia.Nodes{seed}, wrt)
+	return err
+}
+
+func fixed(dt tensor.Dtype, buf engine.Buf, shape ...int) *Value {
+	v := &Value{buf: buf, shape: tensor.Shape(shape), dtype: dt, fixed: true}
+	if buf.Len != v.Size() {
+		panic(fmt.Sprintf("ops: %d elements of memory for shape %v", buf.Len, shape))
+	}
+	return v
+}
+
+func float32s(shape ...int) *Value { return &Value{shape: tensor.Shape(shape), dtype: tensor.Float32} }
+
+// apply adds o to the graph.
+func (b *Builder) apply(o *op, ins ...*gorgonia.Node) *gorgonia.Node {
+	b.ids++
+	o.b, o.id, o.args = b, b.ids, make([]engine.Buf, len(ins))
+	for _, n := range ins {
+		o.in, o.from = append(o.in, n.Type()), append(o.from, ValueOf(n))
+	}
+	if o.diff == nil {
+		o.diff = make([]bool, len(ins))
+	}
+	return gorgonia.Must(gorgonia.ApplyOp(o, ins...))
+}
+
+// extract stands for a gradient that bwd wrote to v besides its output.
+func (b *Builder) extract(bwd *gorgonia.Node, v *Value) *gorgonia.Node {
+	return b.apply(&op{name: "extract", out: v, over: -1, run: func(engine.Buf, []engine.Buf) {}}, bwd)
+}

@@ -1,0 +1,102 @@
+// Package ops holds the nodes of the training graph: coarse operations (a whole norm, projection or attention each) that
+// tell Gorgonia their types, shapes and derivatives and hand the arithmetic to an engine.
+//
+// Conventions:
+//   - N is the number of tokens of a micro-batch, rows of all activations; matrices are row-major, weights [out, in].
+//   - Every op has one output. An op with several gradients computes all of them and its output is the one that flows on;
+//     "extract" ops stand for the others in the graph and run nothing.
+//   - Gradients of parameters are written straight to the memory that came with the parameter (see Param).
+//   - No value feeds two differentiable inputs, so that Gorgonia never sums gradients with its own host arithmetic: the
+//     residual stream forks inside the norm (see Skip), and a tied parameter is two Params over one memory.
+package ops
+
+import (
+	"fmt"
+	"hash"
+	"hash/fnv"
+
+	"github.com/chewxy/hm"
+	"github.com/skein-train/skein/trainer/engine"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// op is one operation and its output's value. It implements gorgonia.Op and gorgonia.SDOp.
+type op struct {
+	name string
+	id   int // unique in its graph
+	b    *Builder
+	in   []hm.Type
+	from []*Value // the inputs' values
+	out  *Value
+	side []*Value // further results, kept for the gradient op
+	also []*Value // values that it reads beside its inputs: another op's side results
+	over int      // the input whose memory the output may take over if nobody needs it later; −1: none
+	diff []bool   // which inputs have a gradient
+	seq  int      // its turn in the program, set with the memory plan
+	args []engine.Buf
+
+	run     func(out engine.Buf, in []engine.Buf)
+	symdiff func(grad *gorgonia.Node) gorgonia.Nodes
+}
+
+var _ gorgonia.SDOp = (*op)(nil)
+
+// Arity implements gorgonia.Op.
+func (o *op) Arity() int { return len(o.in) }
+
+// Type implements gorgonia.Op: in → … → out.
+func (o *op) Type() hm.Type {
+	return hm.NewFnType(append(append([]hm.Type{}, o.in...), o.out.Type())...)
+}
+
+// InferShape implements gorgonia.Op.
+func (o *op) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) { return o.out.shape, nil }
+
+// Do runs the kernels on the engine. It allocates nothing.
+func (o *op) Do(vs ...gorgonia.Value) (gorgonia.Value, error) {
+	if err := o.b.pass.arrive(o); err != nil {
+		return nil, err
+	}
+	for i, v := range vs {
+		x, ok := v.(*Value)
+		if !ok {
+			return nil, fmt.Errorf("ops: input %d of %v is a %T, no engine memory", i, o, v)
+		}
+		o.args[i] = x.buf
+	}
+	o.run(o.out.buf, o.args)
+	return o.out, nil
+}
+
+// ReturnsPtr implements gorgonia.Op: the output is memory, not a copy.
+func (o *op) ReturnsPtr() bool { return true }
+
+// CallsExtern implements gorgonia.Op. True would make Gorgonia allocate an output on the host.
+func (o *op) CallsExtern() bool { return false }
+
+// OverwritesInput implements gorgonia.Op. Memory is ours to reuse, not Gorgonia's.
+func (o *op) OverwritesInput() int { return -1 }
+
+// WriteHash implements gorgonia.Op.
+func (o *op) WriteHash(h hash.Hash) { fmt.Fprintf(h, "%s#%d.%d", o.name, o.id, o.b.salt) }
+
+// Hashcode implements gorgonia.Op.
+func (o *op) Hashcode() uint32 {
+	h := fnv.New32a()
+	o.WriteHash(h)
+	return h.Sum32()
+}
+
+func (o *op) String() string { return fmt.Sprintf("%s#%d", o.name, o.id) }
+
+// DiffWRT implements gorgonia.SDOp.
+func (o *op) DiffWRT(int) []bool { return o.diff }
+
+// SymDiff implements gorgonia.SDOp.
+func (o *op) SymDiff(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+	if o.symdiff == nil {
+		return nil, fmt.Errorf("ops: %v has no gradient", o)
+	}
+	return o.symdiff(grad), nil
+}

@@ -1,0 +1,65 @@
+package trainer
+
+import (
+	"fmt"
+
+	"github.com/skein-train/skein/gradients"
+	"github.com/skein-train/skein/shards"
+	"github.com/skein-train/skein/trainer/engine"
+)
+
+// Save returns the private state: parameters and, with AdamW, both moments, then the counters {updates done, coming step,
+// stream position, sequences left, tokens trained}. The vectors may be the replica's own memory: they are valid until the
+// next call that changes it, and not to be written.
+func (r *Replica) Save() (vecs []gradients.Vec, counters []uint64) {
+	bufs := r.state()
+	if r.saved == nil {
+		r.saved = make([]gradients.Vec, len(bufs))
+	}
+	for i, b := range bufs {
+		if host := r.engine.Host(b); host != nil {
+			r.saved[i] = host
+			continue
+		}
+		if r.saved[i] == nil {
+			r.saved[i] = make(gradients.Vec, b.Len)
+		}
+		r.engine.Download(r.saved[i], b)
+	}
+	counters = []uint64{0, r.step, r.seat.Start, r.seat.Count, r.tokens}
+	if r.adamw != nil {
+		counters[0] = r.adamw.Count
+	}
+	return r.saved, counters
+}
+
+// Load restores what Save returned on a replica of the same options; the steps that follow give the same bits. On an error
+// nothing has changed.
+func (r *Replica) Load(vecs []gradients.Vec, counters []uint64) error {
+	bufs := r.state()
+	if len(vecs) != len(bufs) || len(counters) != 5 {
+		return fmt.Errorf("trainer: load: %d vectors and %d counters, this optimizer keeps %d and 5", len(vecs), len(counters), len(bufs))
+	}
+	for i, v := range vecs {
+		if len(v) != bufs[i].Len {
+			return fmt.Errorf("trainer: load: vector %d has %d elements, the model %d", i, len(v), bufs[i].Len)
+		}
+	}
+	for i, v := range vecs {
+		r.engine.Upload(bufs[i], v)
+	}
+	if r.adamw != nil {
+		r.adamw.Count = counters[0]
+	}
+	r.step, r.tokens = counters[1], counters[4]
+	r.seat = shards.Seat{First: r.step, Start: counters[2], Count: counters[3]}
+	return nil
+}
+
+// state lists the vectors of the private state.
+func (r *Replica) state() []engine.Buf {
+	if r.adamw == nil {
+		return []engine.Buf{r.params}
+	}
+	return []engine.Buf{r.params, r.adamw.M, r.adamw.V}
+}

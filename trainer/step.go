@@ -1,0 +1,83 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/skein-train/skein/shards"
+)
+
+// ErrSeatSpent is wrapped by Step when the reservation holds fewer sequences than a batch: Begin comes first.
+var ErrSeatSpent = errors.New("the reserved sequences are used up")
+
+// Begin sets what the coming steps train on: the sequences that the log reserved, and the global number of the first step,
+// which the learning rate follows. What was left of an earlier reservation is dropped.
+func (r *Replica) Begin(seat shards.Seat) error {
+	if seat.Count < uint64(r.options.BatchSize) {
+		return fmt.Errorf("trainer: %d reserved sequences are less than batch_size %d", seat.Count, r.options.BatchSize)
+	}
+	if seat.Start+seat.Count < seat.Start {
+		return fmt.Errorf("trainer: %d reserved sequences from %d on overflow", seat.Count, seat.Start)
+	}
+	r.seat, r.step = seat, seat.First
+	return nil
+}
+
+// Step takes one inner step over batch_size sequences: gradients of all micro-batches, clipping, one update. loss is the mean
+// over the batch in nats a token, before the update. On an error, and when ctx ends, parameters, optimizer and position in
+// the data are as before.
+func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
+	if r.seat.Count < uint64(r.options.BatchSize) {
+		return 0, fmt.Errorf("trainer: step %d: %w", r.step, ErrSeatSpent)
+	}
+	loss, err = r.backward(ctx)
+	if err == nil && r.adamw != nil {
+		err = r.adamw.Step(r.params, r.grads, r.schedule(r.step))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("trainer: step %d: %w", r.step, err)
+	}
+	r.step++
+	r.seat.Start += uint64(r.options.BatchSize)
+	r.seat.Count -= uint64(r.options.BatchSize)
+	r.tokens += uint64(r.options.BatchSize * r.data.SeqLen())
+	return loss, nil
+}
+
+// backward leaves the batch's mean gradient in r.grads and returns its mean loss.
+func (r *Replica) backward(ctx context.Context) (loss float64, err error) {
+	micros := r.options.BatchSize / r.options.MicroBatchSize
+	r.train.Pass.Scale = 1 / float32(micros)
+	for i := range micros {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		if err := r.load(r.seat.Start + uint64(i*r.options.MicroBatchSize)); err != nil {
+			return 0, err
+		}
+		r.train.Pass.Accumulate = i > 0
+		if err := r.train.Run(); err != nil {
+			return 0, err
+		}
+		loss += r.train.Loss() / float64(micros)
+	}
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return 0, fmt.Errorf("the loss is %g; a lower inner lr or a longer warm-up may help", loss)
+	}
+	return loss, nil
+}
+
+// load feeds one micro-batch from stream position start on.
+func (r *Replica) load(start uint64) error {
+	for i := range r.options.MicroBatchSize {
+		position := start + uint64(i)
+		err := r.batch.fill(i, func(dst []int32) error { return r.data.Sequence(dst, position) })
+		if err != nil {
+			return fmt.Errorf("sequence %d: %w", position, err)
+		}
+	}
+	r.train.Feed(r.batch.tokens, r.batch.targets)
+	return nil
+}
