@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package kernels
+
+func vectorised() []Set { return nil }

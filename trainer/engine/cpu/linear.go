@@ -1,0 +1,81 @@
+package cpu
+
+import (
+	"unsafe"
+
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/cpu/blas"
+)
+
+// Add: z = x + y.
+func (e *Engine) Add(z, x, y engine.Buf) {
+	zs, xs, ys := f32(z), f32(x)[:z.Len], f32(y)[:z.Len]
+	e.team.spans(z.Len, 1, func(lo, hi int) { e.k.Add(zs[lo:hi], xs[lo:hi], ys[lo:hi]) })
+}
+
+// blockRows × blockCols elements of C are one task. Large enough that a library reaches its speed in each, small
+// enough that a few cores get equal shares.
+const (
+	blockRows = 512
+	blockCols = 512
+)
+
+// MatMul cuts C into fixed blocks.
+func (e *Engine) MatMul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
+	if m == 0 || n == 0 {
+		return
+	}
+	beta := float32(0)
+	if accumulate {
+		beta = 1
+	}
+	am, bm, cm := matrix(f32(a)[:m*k], transA, m, k), matrix(f32(b)[:k*n], transB, k, n), matrix(f32(c)[:m*n], false, m, n)
+	down, across := ceil(m, blockRows), ceil(n, blockCols)
+	e.team.each(down*across, func(_, task int) {
+		i, j := task/across*blockRows, task%across*blockCols
+		e.mul.Sgemm(min(blockRows, m-i), min(blockCols, n-j), k, at(am, i, 0), at(bm, 0, j), beta, at(cm, i, j))
+	})
+}
+
+// matrix describes op(X) [rows, cols] without padding.
+func matrix(x []float32, trans bool, rows, cols int) blas.Matrix {
+	if trans {
+		return blas.Matrix{Data: unsafe.SliceData(x), Stride: rows, Trans: true}
+	}
+	return blas.Matrix{Data: unsafe.SliceData(x), Stride: cols}
+}
+
+// at is the part of op(X) that starts at (i, j).
+func at(x blas.Matrix, i, j int) blas.Matrix {
+	if x.Trans {
+		i, j = j, i
+	}
+	x.Data = (*float32)(unsafe.Add(unsafe.Pointer(x.Data), 4*(i*x.Stride+j)))
+	return x
+}
+
+// Embed copies rows of the table.
+func (e *Engine) Embed(y, table, ids engine.Buf, n, d int) {
+	ys, ts, is := f32(y), f32(table), i32(ids)
+	e.team.spans(n, d, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			id := int(is[i])
+			copy(ys[i*d:i*d+d], ts[id*d:id*d+d])
+		}
+	})
+}
+
+// EmbedGrad shares the columns out, not the rows, so that each row of the table is added to in the order of i.
+func (e *Engine) EmbedGrad(dtable, dy, ids engine.Buf, n, d int) {
+	const cols = 64
+	ts, gs, is := f32(dtable), f32(dy), i32(ids)
+	e.team.each(ceil(d, cols), func(_, task int) {
+		lo, hi := task*cols, min(d, (task+1)*cols)
+		for i, id := range is[:n] {
+			row := ts[int(id)*d+lo : int(id)*d+hi]
+			e.k.Add(row, row, gs[i*d+lo:i*d+hi])
+		}
+	})
+}
+
+func ceil(n, size int) int { return (n + size - 1) / size }

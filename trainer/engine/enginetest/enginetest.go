@@ -1,0 +1,172 @@
+// Package enginetest is the conformance suite of engines: every kernel, values and gradients, against the reference.
+//
+// A result passes if |got − want| ≤ Eps·(|want| + rms(want)) for every element, rms over the whole output. The first
+// term allows for rounding of the element, the second for what cancelled on the way to it.
+package enginetest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/reference"
+)
+
+// Eps is the tolerance for engines that compute in float32: about 200 units in the last place.
+const Eps = 2e-5
+
+// Opener returns a fresh engine that uses that many threads. It skips the test if the engine cannot be had.
+type Opener func(t *testing.T, threads int) engine.Engine
+
+// Run holds an engine against the reference, against itself, and against itself with two threads.
+func Run(t *testing.T, open Opener, eps float64) {
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			one := run(t, open(t, 1), c, 1)
+			compare(t, run(t, reference.New(), c, 1), one, eps)
+			identical(t, "two runs on fresh engines", one, run(t, open(t, 1), c, 1))
+			identical(t, "the first and the third call", one, run(t, open(t, 1), c, 3))
+			identical(t, "one thread and two", one, run(t, open(t, 2), c, 1))
+		})
+	}
+	t.Run("memory", func(t *testing.T) { memory(t, open(t, 1)) })
+	t.Run("identity", func(t *testing.T) { identity(t, open) })
+}
+
+// array is one argument of a kernel: filled before the call, and compared after it if it is an output.
+type array struct {
+	name   string
+	data   []float32
+	ints   []int32
+	output bool
+}
+
+// kernelCase is one call: its arguments, and the call itself on their buffers.
+type kernelCase struct {
+	name string
+	args []array
+	call func(e engine.Engine, b []engine.Buf)
+}
+
+// run uploads the arguments, makes the call and returns the outputs. Before each repeated call the arguments are restored.
+func run(t *testing.T, e engine.Engine, c kernelCase, times int) []array {
+	t.Helper()
+	bufs := make([]engine.Buf, len(c.args))
+	for i, a := range c.args {
+		bufs[i] = e.Alloc(len(a.data) + len(a.ints))
+	}
+	for range times {
+		for i, a := range c.args {
+			if a.ints != nil {
+				e.UploadInt32(bufs[i], a.ints)
+			} else {
+				e.Upload(bufs[i], a.data)
+			}
+		}
+		c.call(e, bufs)
+	}
+	var out []array
+	for i, a := range c.args {
+		if a.ints != nil {
+			continue
+		}
+		got := make([]float32, len(a.data))
+		e.Download(got, bufs[i])
+		if !a.output {
+			unchanged(t, a, got)
+			continue
+		}
+		out = append(out, array{name: a.name, data: got})
+	}
+	if err := e.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	return out
+}
+
+func unchanged(t *testing.T, a array, got []float32) {
+	t.Helper()
+	for i, v := range a.data {
+		if math.Float32bits(v) != math.Float32bits(got[i]) {
+			t.Fatalf("input %s[%d] was overwritten: %v, was %v", a.name, i, got[i], v)
+		}
+	}
+}
+
+func compare(t *testing.T, want, got []array, eps float64) {
+	t.Helper()
+	for i, w := range want {
+		Close(t, w.name, got[i].data, w.data, eps)
+	}
+}
+
+// Close fails the test unless got is near want by the formula of the package.
+func Close(t *testing.T, name string, got, want []float32, eps float64) {
+	t.Helper()
+	worst, at := 0.0, 0
+	scale := rms(want)
+	for i, w := range want {
+		if e := math.Abs(float64(got[i])-float64(w)) / (math.Abs(float64(w)) + scale + math.SmallestNonzeroFloat32); !(e <= worst) {
+			worst, at = e, i
+		}
+	}
+	if !(worst <= eps) {
+		t.Errorf("%s[%d] = %v, want %v: error %.2g of |want| + rms(want) = %.2g, allowed %.2g", name, at, got[at], want[at], worst, scale, eps)
+	}
+}
+
+func rms(x []float32) float64 {
+	var s float64
+	for _, v := range x {
+		s += float64(v) * float64(v)
+	}
+	return math.Sqrt(s / float64(max(1, len(x))))
+}
+
+func identical(t *testing.T, what string, a, b []array) {
+	t.Helper()
+	for i, x := range a {
+		for j, v := range x.data {
+			if math.Float32bits(v) != math.Float32bits(b[i].data[j]) {
+				t.Fatalf("%s differ at %s[%d]: %v and %v", what, x.name, j, v, b[i].data[j])
+			}
+		}
+	}
+}
+
+// generator makes the same inputs for every engine.
+type generator struct{ *rand.Rand }
+
+func newGenerator(name string) generator {
+	seed := uint64(1469598103934665603)
+	for _, c := range []byte(name) {
+		seed = (seed ^ uint64(c)) * 1099511628211
+	}
+	return generator{rand.New(rand.NewPCG(seed, 1))}
+}
+
+// normal is n numbers around 0 with the given spread.
+func (g generator) normal(n int, spread float64) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(spread * g.NormFloat64())
+	}
+	return x
+}
+
+func (g generator) ints(n, below int) []int32 {
+	x := make([]int32, n)
+	for i := range x {
+		x[i] = int32(g.IntN(below))
+	}
+	return x
+}
+
+func in(name string, data []float32) array        { return array{name: name, data: data} }
+func out(name string, data []float32) array       { return array{name: name, data: data, output: true} }
+func ints(name string, data []int32) array        { return array{name: name, ints: data} }
+func fresh(g generator, name string, n int) array { return out(name, g.normal(n, 1)) } // overwritten: must not show
+
+func title(kernel string, shape ...any) string { return fmt.Sprintf("%s/%v", kernel, shape) }
