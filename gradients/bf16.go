@@ -12,9 +12,8 @@ type bf16 int
 func (n bf16) size() int { return 2 * int(n) }
 
 func (n bf16) encode(body []byte, v Vec) {
-	for _, x := range v {
-		binary.LittleEndian.PutUint16(body, toBF16(x))
-		body = body[2:]
+	for i, x := range v {
+		binary.LittleEndian.PutUint16(body[2*i:2*i+2], toBF16(x))
 	}
 }
 
@@ -27,8 +26,8 @@ func toBF16(x float32) uint16 {
 
 func (n bf16) check(body []byte) error {
 	var bad uint32
-	for ; len(body) >= 2; body = body[2:] {
-		bad |= beyond(uint32(binary.LittleEndian.Uint16(body)) << 16)
+	for i := 0; i+2 <= len(body); i += 2 {
+		bad |= beyond(uint32(binary.LittleEndian.Uint16(body[i:i+2])) << 16)
 	}
 	if bad>>31 != 0 {
 		return fmt.Errorf("%w: bf16: a value is NaN, infinite or above 2^64", ErrCorrupt)
@@ -38,8 +37,7 @@ func (n bf16) check(body []byte) error {
 
 func (n bf16) add(acc Vec, weight float32, body []byte) {
 	for i := range acc {
-		x := math.Float32frombits(uint32(binary.LittleEndian.Uint16(body)) << 16)
+		x := math.Float32frombits(uint32(binary.LittleEndian.Uint16(body[2*i:2*i+2])) << 16)
 		acc[i] += float32(weight * x)
-		body = body[2:]
 	}
 }

@@ -33,17 +33,15 @@ func Decode(dst Vec, src []byte) error {
 		return fmt.Errorf("vector of %d values: got %d bytes, expected %d", len(dst), len(src), 4*len(dst))
 	}
 	for i := range dst {
-		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src))
-		src = src[4:]
+		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i : 4*i+4]))
 	}
 	return nil
 }
 
 // put writes v to dst, which has room for it.
 func put(dst []byte, v Vec) {
-	for _, x := range v {
-		binary.LittleEndian.PutUint32(dst, math.Float32bits(x))
-		dst = dst[4:]
+	for i, x := range v {
+		binary.LittleEndian.PutUint32(dst[4*i:4*i+4], math.Float32bits(x))
 	}
 }
 

@@ -13,8 +13,8 @@ func (n f32) size() int              { return 4 * int(n) }
 func (n f32) encode(b []byte, v Vec) { put(b, v) }
 func (n f32) check(body []byte) error {
 	var bad uint32
-	for ; len(body) >= 4; body = body[4:] {
-		bad |= beyond(binary.LittleEndian.Uint32(body))
+	for i := 0; i+4 <= len(body); i += 4 {
+		bad |= beyond(binary.LittleEndian.Uint32(body[i : i+4]))
 	}
 	if bad>>31 != 0 {
 		return fmt.Errorf("%w: f32: a value is NaN, infinite or above 2^64", ErrCorrupt)
@@ -24,8 +24,7 @@ func (n f32) check(body []byte) error {
 
 func (n f32) add(acc Vec, weight float32, body []byte) {
 	for i := range acc {
-		x := math.Float32frombits(binary.LittleEndian.Uint32(body))
+		x := math.Float32frombits(binary.LittleEndian.Uint32(body[4*i : 4*i+4]))
 		acc[i] += float32(weight * x)
-		body = body[4:]
 	}
 }

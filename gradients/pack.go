@@ -59,10 +59,33 @@ func (p *packer) size(packed []byte) (uint64, error) {
 	if err := h.Decode(packed); err != nil {
 		return 0, fmt.Errorf("%w: zstd header: %w", ErrCorrupt, err)
 	}
-	if h.Skippable || !h.HasFCS {
-		return 0, fmt.Errorf("%w: zstd header declares no size", ErrCorrupt)
+	if h.Skippable || !h.HasFCS || h.HasCheckSum {
+		return 0, fmt.Errorf("%w: zstd header: expected a size and no checksum", ErrCorrupt)
+	}
+	if !oneFrame(packed[h.HeaderSize:]) {
+		return 0, fmt.Errorf("%w: zstd: expected one frame and nothing behind it", ErrCorrupt)
 	}
 	return h.FrameContentSize, nil
+}
+
+// oneFrame walks over the blocks of a zstd frame (RFC 8878, section 3.1.1.2) and reports whether the last one ends
+// where the bytes end. The decoder alone would skip empty frames behind it.
+func oneFrame(blocks []byte) bool {
+	const rle = 1
+	for len(blocks) >= 3 {
+		h := int(blocks[0]) | int(blocks[1])<<8 | int(blocks[2])<<16
+		last, kind, size := h&1 == 1, h>>1&3, h>>3
+		if kind == rle {
+			size = 1
+		}
+		if blocks = blocks[3:]; size > len(blocks) {
+			return false
+		}
+		if blocks = blocks[size:]; last {
+			return len(blocks) == 0
+		}
+	}
+	return false
 }
 
 // unpack returns the body, exactly size bytes and a multiple of the width, in memory that it keeps in *buf. What it

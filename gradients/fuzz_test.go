@@ -1,0 +1,40 @@
+package gradients_test
+
+import (
+	"testing"
+
+	"github.com/skein-train/skein/gradients"
+	"github.com/skein-train/skein/gradients/codectest"
+)
+
+// One target per decoder. The fragment is small, because long inputs slow the fuzzer down a hundredfold.
+func fuzzCodec(f *testing.F, name string, id byte) {
+	c, frag := codecFor(f, name, 150, 7, 1)
+	for i, kind := range []string{"gaussian", "sparse", "wide", "zero"} {
+		src := c.Append(nil, gradients.Key{}, codectest.Values(kind, uint64(i), frag.Len()), nil)
+		f.Add(src)
+		f.Add(src[:len(src)/2])
+	}
+	f.Add(append(header(id, 1, frag.Len()), zstdFrame(uint64(c.MaxSize()-16))...))
+	f.Fuzz(func(t *testing.T, src []byte) { bounded(t, name, c, frag.Len(), src) })
+}
+
+func FuzzF32(f *testing.F)      { fuzzCodec(f, "f32", 1) }
+func FuzzBF16(f *testing.F)     { fuzzCodec(f, "bf16", 2) }
+func FuzzInt8(f *testing.F)     { fuzzCodec(f, "int8", 3) }
+func FuzzF32Zstd(f *testing.F)  { fuzzCodec(f, "f32+zstd", 1) }
+func FuzzBF16Zstd(f *testing.F) { fuzzCodec(f, "bf16+zstd", 2) }
+func FuzzInt8Zstd(f *testing.F) { fuzzCodec(f, "int8+zstd", 3) }
+
+func FuzzDecodeVec(f *testing.F) {
+	f.Add(gradients.AppendBytes(nil, gradients.Vec{1, -2}), 2)
+	f.Fuzz(func(t *testing.T, src []byte, n int) {
+		v := make(gradients.Vec, max(0, min(n, 1000)))
+		if err := gradients.Decode(v, src); (err == nil) != (len(src) == 4*len(v)) {
+			t.Fatalf("%d bytes for %d values: %v", len(src), len(v), err)
+		}
+		if len(src) == 4*len(v) && string(gradients.AppendBytes(nil, v)) != string(src) {
+			t.Fatal("bytes changed on the way through a Vec")
+		}
+	})
+}
