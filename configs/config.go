@@ -51,7 +51,8 @@ type Inner struct {
 	Eps         float64    `yaml:"eps" range:"(0,1]" doc:"added to Adam's denominator"`
 	WeightDecay float64    `yaml:"weight_decay" range:"[0,10]" doc:"decoupled weight decay of the matrices"`
 	WarmupSteps int        `yaml:"warmup_steps" range:"[0,1e9]" doc:"inner steps of linear warm-up"`
-	Schedule    string     `yaml:"schedule" enum:"cosine|wsd|constant" doc:"learning rate after the warm-up"`
+	Schedule    string     `yaml:"schedule" enum:"cosine|wsd|constant" doc:"learning rate after the warm-up: cosine decay, warm-up-stable-decay, or constant"`
+	DecaySteps  int        `yaml:"decay_steps" range:"[0,1e9]" doc:"inner steps of linear decay at the end, for schedule wsd; 0 takes a fifth of the run"`
 	MinLRRatio  float64    `yaml:"min_lr_ratio" range:"[0,1]" doc:"learning rate at the last step, as a part of the peak"`
 	GradClip    float64    `yaml:"grad_clip" range:"[0,1e9]" doc:"largest global norm of a worker's gradient; 0 does not clip"`
 }
@@ -70,7 +71,7 @@ type Sync struct {
 	Fragments     int           `yaml:"fragments" range:"[1,512]" doc:"parts that the model is exchanged in, one after the other"`
 	Delay         int           `yaml:"delay" range:"[0,1e6]" doc:"inner steps between a departure and its landing (arXiv:2501.18512, tau)"`
 	Blend         float64       `yaml:"blend" range:"[0,1]" doc:"part of its own parameters that a worker keeps at a landing (arXiv:2501.18512, alpha)"`
-	Codec         string        `yaml:"codec" enum:"f32|bf16|int8" doc:"how a contribution is written"`
+	Codec         string        `yaml:"codec" enum:"f32|bf16|int8|f32+zstd|bf16+zstd|int8+zstd" doc:"how a contribution is written"`
 	ErrorFeedback float64       `yaml:"error_feedback" range:"[0,1]" doc:"decay of the residual that carries what the codec lost; 0 is off"`
 	MinPeers      int           `yaml:"min_peers" range:"[1,4096]" doc:"contributions that a round needs before it may close"`
 	Deadline      time.Duration `yaml:"deadline" range:"[100ms,24h]" doc:"how long a round waits for absent workers"`

@@ -14,7 +14,10 @@ import (
 )
 
 // maxSource bounds the text that is handed to the YAML parser, in bytes. Run files are a few kilobytes.
-const maxSource = 256 << 10
+const maxSource = 64 << 10
+
+// maxProblems bounds a report: nobody reads more.
+const maxProblems = 50
 
 // place is where a value came from: a token of the file, or an environment variable or override as it was written.
 type place struct {
@@ -46,13 +49,16 @@ func (d *decoder) find(path string) (field, bool) {
 
 // report adds a problem at a place.
 func (d *decoder) report(at place, path, message, hint string) {
+	path, _, _ = strings.Cut(path, "#") // an element is reported under its list
 	p := Problem{File: d.file, Origin: at.origin, Path: path, Message: message, Hint: hint}
 	if t := at.token; t != nil && at.origin == "" && t.Position != nil && t.Position.Line >= 1 && t.Position.Line <= len(d.lines) {
 		p.Line, p.Column = t.Position.Line, max(1, t.Position.Column)
 		p.Source = d.lines[p.Line-1]
 		p.Width = min(utf8.RuneCountInString(strings.TrimSpace(t.Value)), utf8.RuneCountInString(p.Source)-p.Column+1)
 	}
-	d.problems = append(d.problems, p)
+	if len(d.problems) < maxProblems {
+		d.problems = append(d.problems, p)
+	}
 }
 
 // about names the key in front of a message, unless the place does.
@@ -228,8 +234,9 @@ func (d *decoder) sequence(at place, f field, n *ast.SequenceNode) {
 		switch item.(type) {
 		case ast.ScalarNode:
 			d.scalar(here, f, fresh.Index(i), item)
+			d.from[element(f.path, i)] = here
 		default:
-			d.report(here, f.path, about(at, f.path, "want "+kind(t.Elem())), "")
+			d.report(here, f.path, about(at, f.path, "want "+kind(t.Elem())), "text with a colon in it needs quotes")
 		}
 	}
 	if len(d.problems) == before {
@@ -237,6 +244,9 @@ func (d *decoder) sequence(at place, f field, n *ast.SequenceNode) {
 		d.from[f.path] = at
 	}
 }
+
+// element is the path of one element of a list.
+func element(path string, i int) string { return fmt.Sprintf("%s#%d", path, i) }
 
 // text is a scalar as it was written, without quotes: "3e-3" stays what it is whatever YAML takes it for.
 func text(n ast.Node) string {
@@ -260,6 +270,10 @@ func (d *decoder) assignment(origin, path, value string) {
 		}
 		if d.known(path) {
 			d.report(at, path, path+" is a section: set one of its keys, such as "+d.firstIn(path), "")
+			return
+		}
+		if section != "" && !d.known(section) {
+			d.report(at, "", fmt.Sprintf("unknown section %q", section), suggest(d.fields, section, name))
 			return
 		}
 		d.unknown(at, section, name)

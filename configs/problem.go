@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// maxLine is the longest line, in bytes, that a report shows.
+const maxLine = 400
+
 // Problem is one mistake and where it was made.
 type Problem struct {
 	File         string // run file, or "" if the value came from elsewhere
@@ -44,7 +47,7 @@ func (p Problem) String() string {
 		b.WriteString(p.File + ": ")
 	}
 	b.WriteString(p.Message)
-	if p.Origin == "" && p.Line > 0 {
+	if p.Origin == "" && p.Line > 0 && len(p.Source) <= maxLine {
 		number := fmt.Sprint(p.Line)
 		fmt.Fprintf(&b, "\n  %s | %s", number, p.Source)
 		fmt.Fprintf(&b, "\n  %s | %s%s", strings.Repeat(" ", len(number)), indent(p.Source, p.Column-1), strings.Repeat("^", max(1, p.Width)))

@@ -52,7 +52,7 @@ func nearest(got string, options []string) string {
 
 // closest finds the option with the fewest typing errors, if they are few for its length.
 func closest(s string, options []string) (string, bool) {
-	best, least := "", 1+max(2, len(s)/3)
+	best, least := "", 1+max(min(2, len(s)-2), len(s)/3)
 	for _, o := range options {
 		if d := distance(s, o); d < least && d < max(len(s), len(o)) {
 			best, least = o, d
@@ -84,10 +84,19 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// synonym maps the names that other trainers use to ours. A name that means something else in another section (lr,
-// steps) is looked up with its section first.
+// synonym finds the key that other trainers call name, or "".
 func synonym(section, name string) string {
-	for _, s := range [][]string{
+	for _, s := range synonyms() {
+		if slices.Contains(s[1:], section+"."+name) || slices.Contains(s[1:], name) {
+			return s[0]
+		}
+	}
+	return ""
+}
+
+// synonyms lists our key and behind it what peers call it; names that mean several things carry their section.
+func synonyms() [][]string {
+	return [][]string{
 		{"outer.lr", "outer_lr", "outer.learning_rate", "outer_learning_rate", "server_lr"},
 		{"outer.momentum", "outer_momentum", "server_momentum"},
 		{"outer.optimizer", "outer_optimizer", "server_optimizer"},
@@ -134,10 +143,5 @@ func synonym(section, name string) string {
 		{"eval.batches", "eval_iters", "eval_batches"},
 		{"seed", "random_seed", "rng_seed"},
 		{"name", "run_name", "experiment", "run_id"},
-	} {
-		if slices.Contains(s[1:], section+"."+name) || slices.Contains(s[1:], name) {
-			return s[0]
-		}
 	}
-	return ""
 }

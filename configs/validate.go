@@ -25,7 +25,8 @@ func (c Config) Validate() error {
 	}
 	e := &Error{}
 	for _, f := range found {
-		e.Problems = append(e.Problems, Problem{Path: f.paths[0], Message: f.message, Hint: f.hint})
+		path, _, _ := strings.Cut(f.paths[0], "#")
+		e.Problems = append(e.Problems, Problem{Path: path, Message: f.message, Hint: f.hint})
 	}
 	return e
 }
@@ -61,7 +62,7 @@ func (f field) checkChoice() (bad, hint string) {
 	enum, later := list(f.tag.Get("enum")), list(f.tag.Get("later"))
 	switch got := fmt.Sprint(f.value.Interface()); {
 	case slices.Contains(later, got):
-		return fmt.Sprintf("%s is not built yet", got), "use " + strings.Join(enum, ", ")
+		return fmt.Sprintf("%s is not built yet", got), "use " + strings.Join(enum, " or ")
 	case enum != nil && !slices.Contains(enum, got):
 		return fmt.Sprintf("%q is not one of %s", got, strings.Join(enum, ", ")), nearest(got, slices.Concat(enum, later))
 	}
@@ -138,9 +139,24 @@ func (r *relations) sizes(c Config) {
 	if c.Inner.WarmupSteps > c.Train.Steps {
 		r.fail("inner.warmup_steps train.steps", fmt.Sprintf("inner.warmup_steps (%d) is more than train.steps (%d)", c.Inner.WarmupSteps, c.Train.Steps), "warm up over a tenth of the run or so")
 	}
+	if decay := c.Inner.decay(c.Train.Steps); c.Inner.WarmupSteps <= c.Train.Steps && c.Inner.WarmupSteps+decay > c.Train.Steps {
+		r.fail("inner.decay_steps inner.warmup_steps train.steps", fmt.Sprintf("inner.warmup_steps (%d) and a decay of %d steps do not fit into train.steps (%d)",
+			c.Inner.WarmupSteps, decay, c.Train.Steps), "set inner.decay_steps, or warm up for less")
+	}
 	if c.Eval.Every > 0 && c.Data.ValFraction == 0 {
 		r.fail("eval.every data.val_fraction", "eval.every asks for validation, data.val_fraction keeps no text for it", "set data.val_fraction to 0.05, or eval.every to 0")
 	}
+}
+
+// decay is the number of steps that the schedule wsd decays over; other schedules have none.
+func (i Inner) decay(steps int) int {
+	switch {
+	case i.Schedule != "wsd":
+		return 0
+	case i.DecaySteps == 0:
+		return steps / 5
+	}
+	return i.DecaySteps
 }
 
 func (r *relations) method(c Config) {
@@ -181,10 +197,10 @@ func (r *relations) ddp(c Config) {
 
 func (r *relations) swarm(c Config) {
 	private := true
-	for _, a := range c.Swarm.Listen {
+	for i, a := range c.Swarm.Listen {
 		loopback, err := checkListen(a)
 		if err != nil {
-			r.fail("swarm.listen", fmt.Sprintf("swarm.listen: %q: %v", a, err), "such as /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1; port 0 takes a free one")
+			r.fail(element("swarm.listen", i)+" swarm.listen", fmt.Sprintf("swarm.listen: %q: %v", a, err), "such as /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1; port 0 takes a free one")
 		}
 		private = private && loopback
 	}
