@@ -39,7 +39,7 @@ type Inner struct {
 	GradClip    float64 // largest global norm, 0: no clipping; without an inner optimizer gradients are never clipped
 	Schedule    string  // constant, cosine, wsd
 	WarmupSteps uint64
-	DecaySteps  uint64  // of wsd
+	DecaySteps  uint64  // of wsd, 0: a fifth of the run
 	MinLRRatio  float64 // learning rate at the end, as a part of LR
 }
 

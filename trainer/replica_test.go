@@ -172,7 +172,7 @@ func TestValidateNamesTheFields(t *testing.T) {
 		"betas [1, 0.95]":                                             func(o *Options) { o.Inner.Betas[0] = 1 },
 		"no engine":                                                   func(o *Options) { o.Engine = nil },
 		`schedule "step"`:                                             func(o *Options) { o.Inner.Schedule = "step" },
-		"decay_steps must be at least 1":                              func(o *Options) { o.Inner.Schedule = "wsd" },
+		"51 steps of decay do not fit":                                func(o *Options) { o.Inner.Schedule, o.Inner.WarmupSteps, o.Inner.DecaySteps = "wsd", 10, 51 },
 		"hidden_size 15 / num_attention_heads 3 = 5 must be even":     func(o *Options) { o.Model.HiddenSize = 15 },
 	} {
 		o := tiny()

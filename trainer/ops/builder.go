@@ -16,6 +16,7 @@ type Builder struct {
 	pass   *Pass
 	salt   int
 	ids    int
+	merged error // Gorgonia took a new op for an old one
 }
 
 // NewBuilder starts a graph whose ops run on e under pass. Gorgonia tells nodes apart by a 32-bit hash; should two of them
@@ -29,6 +30,9 @@ func (b *Builder) Graph() *gorgonia.ExprGraph { return b.graph }
 
 // Check reports two nodes that Gorgonia would take for one.
 func (b *Builder) Check() error {
+	if b.merged != nil {
+		return b.merged
+	}
 	seen := map[uint32]*gorgonia.Node{}
 	for _, n := range b.graph.AllNodes() {
 		if other := seen[n.Hashcode()]; other != nil {
@@ -42,11 +46,17 @@ func (b *Builder) Check() error {
 // Input adds a fixed input of that type and shape over buf.
 func (b *Builder) Input(name string, dt tensor.Dtype, buf engine.Buf, shape ...int) *gorgonia.Node {
 	v := fixed(dt, buf, shape...)
-	opts := []gorgonia.NodeConsOpt{gorgonia.WithName(fmt.Sprintf("%s.%d", name, b.salt)), gorgonia.WithShape(shape...), gorgonia.WithValue(v)}
+	opts := []gorgonia.NodeConsOpt{gorgonia.WithName(fmt.Sprintf("%d/%s", b.salt, name)), gorgonia.WithShape(shape...), gorgonia.WithValue(v)}
+	var n *gorgonia.Node
 	if len(shape) == 0 {
-		return gorgonia.NewScalar(b.graph, dt, opts...)
+		n = gorgonia.NewScalar(b.graph, dt, opts...)
+	} else {
+		n = gorgonia.NewTensor(b.graph, dt, len(shape), opts...)
 	}
-	return gorgonia.NewTensor(b.graph, dt, len(shape), opts...)
+	if n.Value() != gorgonia.Value(v) {
+		panic("ops: two inputs of a graph are called " + name)
+	}
+	return n
 }
 
 // Param is a parameter: an input with memory for its gradient.
@@ -117,7 +127,11 @@ func (b *Builder) apply(o *op, ins ...*gorgonia.Node) *gorgonia.Node {
 	if o.diff == nil {
 		o.diff = make([]bool, len(ins))
 	}
-	return gorgonia.Must(gorgonia.ApplyOp(o, ins...))
+	n := gorgonia.Must(gorgonia.ApplyOp(o, ins...))
+	if other := n.Op().(*op); other != o && b.merged == nil {
+		b.merged = fmt.Errorf("ops: %v and %v have the same hash", other, o)
+	}
+	return n
 }
 
 // extract stands for a gradient that bwd wrote to v besides its output.

@@ -78,8 +78,8 @@ func (o *op) CallsExtern() bool { return false }
 // OverwritesInput implements gorgonia.Op. Memory is ours to reuse, not Gorgonia's.
 func (o *op) OverwritesInput() int { return -1 }
 
-// WriteHash implements gorgonia.Op.
-func (o *op) WriteHash(h hash.Hash) { fmt.Fprintf(h, "%s#%d.%d", o.name, o.id, o.b.salt) }
+// WriteHash implements gorgonia.Op. The salt comes first: behind two equal states of the hash it would change nothing.
+func (o *op) WriteHash(h hash.Hash) { fmt.Fprintf(h, "%d/%s#%d", o.b.salt, o.name, o.id) }
 
 // Hashcode implements gorgonia.Op.
 func (o *op) Hashcode() uint32 {

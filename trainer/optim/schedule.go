@@ -50,7 +50,7 @@ type ScheduleConfig struct {
 	Peak     float64 // highest learning rate
 	MinRatio float64 // the rate at the end, as a part of Peak
 	Warmup   uint64  // steps
-	Decay    uint64  // steps, of wsd
+	Decay    uint64  // steps, of wsd; 0 means a fifth of Total
 	Total    uint64  // steps of the whole run
 }
 
@@ -71,10 +71,14 @@ func (c ScheduleConfig) Build() (Schedule, error) {
 	case "cosine":
 		return Warmup(c.Warmup, c.Peak, Cosine(c.Peak, floor, c.Warmup, c.Total)), nil
 	case "wsd":
-		if c.Decay == 0 || c.Warmup+c.Decay > c.Total {
-			return nil, fmt.Errorf("schedule: warmup_steps %d + decay_steps %d do not fit into steps %d, and decay_steps must be at least 1", c.Warmup, c.Decay, c.Total)
+		decay := c.Decay
+		if decay == 0 {
+			decay = c.Total / 5
 		}
-		return Warmup(c.Warmup, c.Peak, Linear(c.Peak, floor, c.Total-c.Decay, c.Total)), nil
+		if decay > c.Total-c.Warmup {
+			return nil, fmt.Errorf("schedule: warmup_steps %d and %d steps of decay do not fit into steps %d", c.Warmup, decay, c.Total)
+		}
+		return Warmup(c.Warmup, c.Peak, Linear(c.Peak, floor, c.Total-decay, c.Total)), nil
 	}
 	return nil, fmt.Errorf("schedule: schedule %q is none of constant, cosine, wsd", c.Kind)
 }
