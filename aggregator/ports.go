@@ -22,8 +22,6 @@ type Replica interface {
 	// Read copies the parameters of f to dst, Write sets them. Both are as long as f.
 	Read(dst gradients.Vec, f gradients.Fragment)
 	Write(src gradients.Vec, f gradients.Fragment)
-	// LR is the inner learning rate of the last step, for outer transforms that follow its schedule.
-	LR() float32
 	// Class is the numeric class of the engine underneath.
 	Class() uint16
 	// Save returns what Load needs to continue bit by bit after the last step: parameters, moments, counters. The

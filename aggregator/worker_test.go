@@ -47,7 +47,6 @@ func (r *scripted) Delta(dst, anchor gradients.Vec, f gradients.Fragment) {
 }
 func (r *scripted) Read(dst gradients.Vec, f gradients.Fragment)  { copy(dst, r.x[f.Lo:f.Hi]) }
 func (r *scripted) Write(src gradients.Vec, f gradients.Fragment) { copy(r.x[f.Lo:f.Hi], src) }
-func (r *scripted) LR() float32                                   { return 1 }
 func (r *scripted) Class() uint16                                 { return 1 }
 func (r *scripted) Save() ([]gradients.Vec, []uint64)             { return []gradients.Vec{r.x}, []uint64{r.at} }
 func (r *scripted) Load(v []gradients.Vec, c []uint64) error {
@@ -216,7 +215,9 @@ func TestStreamingHistory(t *testing.T) {
 
 // With error feedback around int8 the anchor and the residuals together hold all that was ever moved.
 func TestFeedbackLosesNothing(t *testing.T) {
-	int8 := func(l gradients.Layout, f gradients.Fragment) (gradients.Codec, error) { return gradients.New("int8", l, f) }
+	int8 := func(l gradients.Layout, f gradients.Fragment) (gradients.Codec, error) {
+		return gradients.New("int8", l, f)
+	}
 	w := newWorld(t, 1, DiLoCo(int8, 1, 0, 0, 1), Schedule{Every: 1, Fragments: 1, Steps: 50})
 	var moved float64
 	by := func(step uint64) float32 { return 0.01 * float32(step%7) }

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"runtime"
+
+	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/configs"
+	"github.com/skein-train/skein/gradients"
+	"github.com/skein-train/skein/shards"
+	"github.com/skein-train/skein/trainer"
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/auto"
+	"github.com/skein-train/skein/trainer/optim"
+)
+
+// From the run file to parts: each function here turns one section into what a package wants.
+
+func modelOf(c configs.Config, vocab int) trainer.Model {
+	m := c.Model
+	return trainer.Model{
+		VocabSize:         cmp.Or(m.VocabSize, vocab),
+		HiddenSize:        m.HiddenSize,
+		IntermediateSize:  m.IntermediateSize,
+		NumHiddenLayers:   m.NumHiddenLayers,
+		NumAttentionHeads: m.NumAttentionHeads,
+		NumKeyValueHeads:  m.NumKeyValueHeads,
+		TieWordEmbeddings: m.TieWordEmbeddings,
+		RMSNormEps:        m.RMSNormEps,
+		RopeTheta:         m.RopeTheta,
+	}
+}
+
+func innerOf(c configs.Config) trainer.Inner {
+	i := c.Inner
+	inner := trainer.Inner{
+		Optimizer: i.Optimizer, LR: i.LR, Betas: i.Betas, Eps: i.Eps, WeightDecay: i.WeightDecay, GradClip: i.GradClip,
+		Schedule: i.Schedule, WarmupSteps: uint64(i.WarmupSteps), DecaySteps: uint64(i.DecaySteps), MinLRRatio: i.MinLRRatio,
+	}
+	if c.Outer.Method == "ddp" {
+		inner.Optimizer = "none"
+	}
+	return inner
+}
+
+func scheduleOf(c configs.Config) aggregator.Schedule {
+	return aggregator.Schedule{
+		Every: uint64(c.Sync.Every), Fragments: uint64(c.Sync.Fragments), Delay: uint64(c.Sync.Delay), Steps: uint64(c.Train.Steps),
+	}
+}
+
+func codecOf(c configs.Config) func(gradients.Layout, gradients.Fragment) (gradients.Codec, error) {
+	return func(l gradients.Layout, f gradients.Fragment) (gradients.Codec, error) { return gradients.New(c.Sync.Codec, l, f) }
+}
+
+func methodOf(c configs.Config) (aggregator.Method, error) {
+	if c.Outer.Method != "ddp" {
+		momentum := c.Outer.Momentum
+		if c.Outer.Optimizer == "sgd" {
+			momentum = 0
+		}
+		return aggregator.DiLoCo(codecOf(c), float32(c.Outer.LR), float32(momentum), float32(c.Sync.Blend), float32(c.Sync.ErrorFeedback)), nil
+	}
+	i := innerOf(c)
+	rate, err := optim.ScheduleConfig{
+		Kind: i.Schedule, Peak: i.LR, MinRatio: i.MinLRRatio, Warmup: i.WarmupSteps, Decay: i.DecaySteps, Total: uint64(c.Train.Steps),
+	}.Build()
+	if err != nil {
+		return aggregator.Method{}, err
+	}
+	adam := gradients.AdamWOptions{Beta1: i.Betas[0], Beta2: i.Betas[1], Eps: i.Eps, WeightDecay: i.WeightDecay}
+	lr := func(step uint64) float32 { return float32(rate(step - 1)) }
+	m := aggregator.DDP(codecOf(c), adam, float32(i.GradClip), matrices, lr)
+	m.Feedback = float32(c.Sync.ErrorFeedback)
+	return m, nil
+}
+
+// matrices are the ranges of a fragment that have weight decay: tensors of two dimensions or more.
+func matrices(l gradients.Layout, f gradients.Fragment) (ranges [][2]int) {
+	for _, t := range l.In(f) {
+		if len(t.Shape) > 1 {
+			ranges = append(ranges, [2]int{t.Off, t.Off + t.Len()})
+		}
+	}
+	return ranges
+}
+
+// threadsOf shares the cores among the local workers.
+func threadsOf(c configs.Config) int {
+	return cmp.Or(c.Train.Threads, max(1, runtime.NumCPU()/c.Swarm.LocalWorkers))
+}
+
+func engineOf(c configs.Config) (engine.Engine, error) {
+	return auto.Open(engine.Options{Kind: c.Train.Engine, Precision: c.Train.Precision, Threads: threadsOf(c)})
+}
+
+// replica is a trainer's Replica behind the aggregator's port.
+type replica struct {
+	*trainer.Replica
+	engine engine.Engine
+}
+
+func newReplica(c configs.Config, data shards.Source) (*replica, error) {
+	e, err := engineOf(c)
+	if err != nil {
+		return nil, err
+	}
+	r, err := trainer.New(trainer.Options{
+		Model: modelOf(c, data.Vocab()), Fragments: c.Sync.Fragments, Inner: innerOf(c),
+		BatchSize: c.Train.BatchSize, MicroBatchSize: c.Train.MicroBatchSize, Steps: uint64(c.Train.Steps), Seed: c.Seed, Engine: e,
+	}, data)
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	return &replica{r, e}, nil
+}
+
+// Begin implements aggregator.Replica.
+func (r *replica) Begin(first, start, count uint64) error {
+	return r.Replica.Begin(shards.Seat{First: first - 1, Start: start, Count: count})
+}
+
+func (r *replica) close() { r.engine.Close() }
+
+// cores lets as many replicas compute at once as the machine has cores for; without it the local workers would push
+// each other out of the caches.
+type cores chan struct{}
+
+func newCores(c configs.Config) cores { return make(cores, max(1, runtime.NumCPU()/threadsOf(c))) }
+
+// paced is a replica that takes its inner steps in turn with the others of this machine.
+type paced struct {
+	*replica
+	cores cores
+}
+
+// Step implements aggregator.Replica.
+func (p paced) Step(ctx context.Context) (float64, error) {
+	select {
+	case p.cores <- struct{}{}:
+		defer func() { <-p.cores }()
+		return p.replica.Step(ctx)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}

@@ -1,0 +1,68 @@
+// Package cli holds the verbs, a file each, and is the only place where concrete parts are wired together.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // the error says why
+	exitInterrupted = 130 // Ctrl+C: what was done is kept
+)
+
+// Main runs the program and returns its exit code.
+func Main(args []string, out, errs io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errs)
+	switch err := root.ExecuteContext(ctx); {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(errs, "stopped.")
+		return exitInterrupted
+	default:
+		fmt.Fprintln(errs, "error:", err)
+		return exitFailed
+	}
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "skein",
+		Short:         "train one language model on many machines that are far apart",
+		Long:          "Skein trains one language model on many machines: each takes many steps alone, then they exchange a few bytes and agree on the result bit by bit.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().String("runs", "runs", "folder that holds the runs")
+	root.AddCommand(
+		newRunCommand(),
+		newSampleCommand(),
+		newCheckpointCommand(),
+		newConfigCommand(),
+		newDataCommand(),
+		newDoctorCommand(),
+		newVersionCommand(),
+	)
+	return root
+}
+
+// runsDir is the value of the flag --runs.
+func runsDir(cmd *cobra.Command) string {
+	dir, _ := cmd.Flags().GetString("runs")
+	return dir
+}
