@@ -182,3 +182,32 @@ func TestValidateNamesTheFields(t *testing.T) {
 		}
 	}
 }
+
+func TestReplicasOfOneProcessDoNotMeet(t *testing.T) {
+	want := paramsAfter(t, 3)
+	results := make(chan []float32)
+	for range 4 {
+		go func() { results <- paramsAfter(t, 3) }()
+	}
+	for range 4 {
+		if !slices.Equal(<-results, want) {
+			t.Error("a replica beside others differs from one alone")
+		}
+	}
+}
+
+// paramsAfter builds a replica of its own and takes n steps. It may be called from any goroutine.
+func paramsAfter(t *testing.T, n int) []float32 {
+	r, err := New(tiny(), tinyData)
+	if err == nil {
+		err = r.Begin(shards.Seat{Count: 1 << 10})
+	}
+	for i := 0; i < n && err == nil; i++ {
+		_, err = r.Step(context.Background())
+	}
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	return paramsOf(r)
+}

@@ -1,0 +1,140 @@
+package trainer
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/auto"
+	"github.com/skein-train/skein/trainer/engine/reference"
+)
+
+// device is the reference engine behind addresses that are no host addresses: following one outside a kernel faults.
+type device struct {
+	host   *reference.Engine
+	allocs int
+}
+
+var _ engine.Engine = (*device)(nil)
+
+const farAway = 1 << 62
+
+func in(b engine.Buf) engine.Buf  { return engine.Buf{Addr: b.Addr - farAway, Len: b.Len} }
+func out(b engine.Buf) engine.Buf { return engine.Buf{Addr: b.Addr + farAway, Len: b.Len} }
+
+func (d *device) Name() string  { return "test device" }
+func (d *device) Class() uint16 { return 0 }
+func (d *device) Close() error  { return d.host.Close() }
+func (d *device) Alloc(n int) engine.Buf {
+	d.allocs++
+	return out(d.host.Alloc(n))
+}
+func (d *device) Upload(dst engine.Buf, src []float32)    { d.host.Upload(in(dst), src) }
+func (d *device) UploadInt32(dst engine.Buf, src []int32) { d.host.UploadInt32(in(dst), src) }
+func (d *device) Download(dst []float32, src engine.Buf)  { d.host.Download(dst, in(src)) }
+func (d *device) Host(engine.Buf) []float32               { return nil }
+func (d *device) Zero(b engine.Buf)                       { d.host.Zero(in(b)) }
+func (d *device) Copy(dst, src engine.Buf)                { d.host.Copy(in(dst), in(src)) }
+func (d *device) Add(z, x, y engine.Buf)                  { d.host.Add(in(z), in(x), in(y)) }
+func (d *device) MatMul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
+	d.host.MatMul(in(c), in(a), in(b), transA, transB, m, n, k, accumulate)
+}
+func (d *device) Embed(y, table, ids engine.Buf, n, w int) {
+	d.host.Embed(in(y), in(table), in(ids), n, w)
+}
+func (d *device) EmbedGrad(dtable, dy, ids engine.Buf, n, w int) {
+	d.host.EmbedGrad(in(dtable), in(dy), in(ids), n, w)
+}
+func (d *device) RMSNorm(y, rstd, x, w engine.Buf, n, width int, eps float32) {
+	d.host.RMSNorm(in(y), in(rstd), in(x), in(w), n, width, eps)
+}
+func (d *device) RMSNormGrad(dx, dw, dy, x, w, rstd engine.Buf, n, width int) {
+	d.host.RMSNormGrad(in(dx), in(dw), in(dy), in(x), in(w), in(rstd), n, width)
+}
+func (d *device) Attend(y, lse, qkv engine.Buf, a engine.Attention) {
+	d.host.Attend(in(y), in(lse), in(qkv), a)
+}
+func (d *device) AttendGrad(dqkv, dy, y, lse, qkv engine.Buf, a engine.Attention) {
+	d.host.AttendGrad(in(dqkv), in(dy), in(y), in(lse), in(qkv), a)
+}
+func (d *device) SwiGLU(y, gu engine.Buf, n, f int) { d.host.SwiGLU(in(y), in(gu), n, f) }
+func (d *device) SwiGLUGrad(dgu, dy, gu engine.Buf, n, f int) {
+	d.host.SwiGLUGrad(in(dgu), in(dy), in(gu), n, f)
+}
+func (d *device) CrossEntropy(loss, lse, logits, targets engine.Buf, n, v int) {
+	d.host.CrossEntropy(in(loss), in(lse), in(logits), in(targets), n, v)
+}
+func (d *device) CrossEntropyGrad(dlogits, logits, lse, targets engine.Buf, n, v int, scale float32) {
+	d.host.CrossEntropyGrad(in(dlogits), in(logits), in(lse), in(targets), n, v, scale)
+}
+func (d *device) SumSquares(x engine.Buf) float64 { return d.host.SumSquares(in(x)) }
+func (d *device) AdamW(p, g, m, v engine.Buf, decay [][2]int, s engine.AdamW) {
+	d.host.AdamW(in(p), in(g), in(m), in(v), decay, s)
+}
+
+func TestGraphRunsOnMemoryThatTheHostCannotTouch(t *testing.T) {
+	o := tied()
+	o.Fragments = 3
+	a := newReplica(t, o)
+	o.Engine = &device{host: reference.New()}
+	b := newReplica(t, o)
+	if steps(t, a, 3) != steps(t, b, 3) || !slices.Equal(paramsOf(a), paramsOf(b)) {
+		t.Fatal("host and device differ after 3 steps")
+	}
+	anchor := make([]float32, a.Len())
+	x, y := make([]float32, a.Len()), make([]float32, a.Len())
+	a.Delta(x, anchor, whole(a))
+	b.Delta(y, anchor, whole(b))
+	if !slices.Equal(x, y) {
+		t.Error("deltas differ")
+	}
+	la, _ := a.Evaluate(context.Background(), anchor, 0)
+	lb, err := b.Evaluate(context.Background(), anchor, 0)
+	if la != lb || err != nil {
+		t.Errorf("losses %g and %g, %v", la, lb, err)
+	}
+	va, _ := a.Save()
+	vb, _ := b.Save()
+	for i := range va {
+		if !slices.Equal(va[i], vb[i]) {
+			t.Errorf("state vector %d differs", i)
+		}
+	}
+}
+
+func TestSteadyStepAllocatesNoMemoryOfTheEngine(t *testing.T) {
+	d := &device{host: reference.New()}
+	o := tiny()
+	o.Engine = d
+	r := newReplica(t, o)
+	steps(t, r, 1)
+	before := d.allocs
+	steps(t, r, 3)
+	if d.allocs != before {
+		t.Errorf("3 steps took %d blocks of engine memory", d.allocs-before)
+	}
+}
+
+// What a step leaves to the garbage collector (the machine's channels, a few bytes a node and a library call) is less than
+// the smallest of its buffers.
+func TestSteadyStepAllocatesNoBuffers(t *testing.T) {
+	e, err := auto.Open(engine.Options{Kind: "cpu", Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	o := tiny()
+	o.Model.HiddenSize, o.BatchSize, o.MicroBatchSize, o.Engine = 768, 32, 32, e
+	smallest := uint64(4 * o.BatchSize * tinyData.seqLen * o.Model.HiddenSize)
+	r := newReplica(t, o)
+	steps(t, r, 2)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	steps(t, r, 4)
+	runtime.ReadMemStats(&after)
+	if perStep := (after.TotalAlloc - before.TotalAlloc) / 4; perStep >= smallest {
+		t.Errorf("a step allocates %d bytes, the smallest activation has %d", perStep, smallest)
+	}
+}
