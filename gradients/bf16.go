@@ -18,9 +18,12 @@ func (n bf16) encode(body []byte, v Vec) {
 }
 
 // toBF16 rounds by adding just under half of the last kept place, and the other bit when that place is odd. A
-// carry runs into the exponent, as it should. x is no NaN.
+// carry runs into the exponent, as it should, but must not turn a NaN into a number.
 func toBF16(x float32) uint16 {
 	b := math.Float32bits(x)
+	if x != x {
+		return 0x7fc0
+	}
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 

@@ -6,7 +6,7 @@ import "fmt"
 type format interface {
 	// size is the length of every valid body in bytes.
 	size() int
-	// encode fills body, which is size bytes long, from Finite values.
+	// encode fills body, which is size bytes long. Values that are not Finite must leave a mark that check refuses.
 	encode(body []byte, v Vec)
 	// check refuses a body of the right size with values that no encoder writes.
 	check(body []byte) error
@@ -27,7 +27,7 @@ func (c *dense) Slots() int   { return 0 }
 func (c *dense) MaxSize() int { return headerSize + c.format.size() }
 func (c *dense) NewSum() Sum  { return &denseSum{c: c} }
 
-// Append needs Finite values; what it makes of others is a payload that every Sum refuses, or a wrong one.
+// Append makes of a vector that is not Finite a payload that every Sum refuses.
 func (c *dense) Append(dst []byte, _ Key, v Vec, _ []Vec) []byte {
 	dst = c.frame.appendHeader(dst)
 	at := len(dst)

@@ -37,6 +37,7 @@ func Run(t *testing.T, mk Make) {
 		t.Run("payload", func(t *testing.T) { rapid.Check(t, s.payload) })
 		t.Run("sum", func(t *testing.T) { rapid.Check(t, s.sum) })
 		t.Run("weights", s.weights)
+		t.Run("poison", s.poison)
 		t.Run("sizes", s.sizes)
 		t.Run("damage", func(t *testing.T) { rapid.Check(t, s.damage) })
 	}
@@ -173,6 +174,19 @@ func (s suite) weights(t *testing.T) {
 	sum.Mean(got)
 	if !slices.Equal(got, make(gradients.Vec, s.n)) {
 		t.Error("the mean of weight 0 is not zero")
+	}
+}
+
+// poison: a single value that is no gradient, wherever it is, makes a payload that no sum takes.
+func (s suite) poison(t *testing.T) {
+	for _, bits := range []uint32{0x7f800000, 0xff800000, 0x7fc00000, 0x7fffffff, 0xffffffff, 0x7f800001, 0x5f810000, 0xdf810000} {
+		for _, at := range []int{0, s.n / 2, s.n - 1} {
+			v := Values("gaussian", 4, s.n)
+			v[at] = math.Float32frombits(bits)
+			if src := s.encode(v); s.NewSum().Add(1, src) == nil {
+				t.Errorf("value %g (%#08x) at %d went through", v[at], bits, at)
+			}
+		}
 	}
 }
 
