@@ -1,0 +1,203 @@
+// Package ipfs is the checkpoint store: UnixFS folders in IPFS blocks on disk, pinned and collected with boxo.
+// It is offline unless it is given an exchange.
+package ipfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/ipfs/boxo/blockservice"
+	"github.com/ipfs/boxo/blockstore"
+	"github.com/ipfs/boxo/exchange"
+	"github.com/ipfs/boxo/ipld/merkledag"
+	pinner "github.com/ipfs/boxo/pinning/pinner"
+	"github.com/ipfs/boxo/pinning/pinner/dspinner"
+	"github.com/ipfs/go-cid"
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/mount"
+	dssync "github.com/ipfs/go-datastore/sync"
+	flatfs "github.com/ipfs/go-ds-flatfs"
+	leveldb "github.com/ipfs/go-ds-leveldb"
+	format "github.com/ipfs/go-ipld-format"
+
+	"github.com/skein-train/skein/checkpoint"
+)
+
+// Options says how a store works. The zero value is offline and durable.
+type Options struct {
+	// NoSync leaves it to the operating system when blocks reach the disk: faster, and a power cut may damage the store.
+	NoSync bool
+	// Exchange builds what fetches absent blocks from elsewhere and is told of new ones, over the store's own blocks;
+	// bitswap, say. nil is offline. The store closes it.
+	Exchange func(blockstore.Blockstore) exchange.Interface
+}
+
+// Store implements checkpoint.Store.
+type Store struct {
+	folders
+	data   datastore.Batching
+	local  blockstore.GCBlockstore
+	dag    format.DAGService
+	pinner pinner.Pinner
+}
+
+var _ checkpoint.Store = (*Store)(nil)
+
+// Open opens the store in a folder and creates it if need be. A store that a crash left behind opens like any other;
+// Collect removes what was not pinned yet. Error: checkpoint.ErrInUse while another process has it open.
+func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("checkpoint store: %w", err)
+	}
+	// The pins come first: their lock keeps a second process from the blocks, whose temporary files it would remove.
+	meta, err := leveldb.NewDatastore(filepath.Join(dir, metaDir), nil)
+	if err != nil {
+		return nil, openError(dir, err)
+	}
+	blocks, err := openBlocks(filepath.Join(dir, blocksDir), !o.NoSync)
+	if err != nil {
+		return nil, errors.Join(openError(dir, err), meta.Close())
+	}
+	s, err := over(ctx, mount.New([]mount.Mount{
+		{Prefix: blockstore.BlockPrefix, Datastore: blocks},
+		{Prefix: datastore.NewKey("/"), Datastore: meta},
+	}), o)
+	if err != nil {
+		return nil, errors.Join(openError(dir, err), blocks.Close(), meta.Close())
+	}
+	return s, nil
+}
+
+// Memory returns a store without a disk, for tests and simulations.
+func Memory(ctx context.Context, o Options) (*Store, error) {
+	return over(ctx, dssync.MutexWrap(datastore.NewMapDatastore()), o)
+}
+
+const (
+	blocksDir = "blocks"
+	metaDir   = "meta"
+)
+
+// openBlocks makes a new folder of blocks aside, so that a crash never leaves a half-made one under the name.
+func openBlocks(path string, sync bool) (*flatfs.Datastore, error) {
+	if _, err := os.Stat(path); err == nil {
+		return flatfs.Open(path, sync)
+	}
+	aside := path + ".new"
+	if err := os.RemoveAll(aside); err != nil {
+		return nil, err
+	}
+	if err := flatfs.Create(aside, flatfs.NextToLast(2)); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(aside, path); err != nil {
+		return nil, err
+	}
+	return flatfs.Open(path, sync)
+}
+
+func openError(dir string, err error) error {
+	const sharingViolation = syscall.Errno(32) // Windows's word for a lock
+	if errors.Is(err, syscall.EAGAIN) || runtime.GOOS == "windows" && errors.Is(err, sharingViolation) {
+		return fmt.Errorf("%w: %s: wait until the run is over, or stop it", checkpoint.ErrInUse, dir)
+	}
+	return fmt.Errorf("checkpoint store %s: %w", dir, explain(err))
+}
+
+// explain marks a full disk, which is reported by the system under several names.
+func explain(err error) error {
+	const diskFull = syscall.Errno(112) // Windows
+	if errors.Is(err, syscall.ENOSPC) || runtime.GOOS == "windows" && errors.Is(err, diskFull) {
+		return fmt.Errorf("%w: free some space, or lower checkpoint.keep: %w", checkpoint.ErrDiskFull, err)
+	}
+	if format.IsNotFound(err) {
+		return fmt.Errorf("%w: %w", checkpoint.ErrNotFound, err)
+	}
+	return err
+}
+
+func over(ctx context.Context, data datastore.Batching, o Options) (*Store, error) {
+	// Collect must see every block, so nothing may be cached between it and the datastore.
+	local := blockstore.NewGCBlockstore(blockstore.NewBlockstore(data), blockstore.NewGCLocker())
+	var x exchange.Interface
+	if o.Exchange != nil {
+		x = o.Exchange(local)
+	}
+	service := blockservice.New(local, x)
+	s := &Store{
+		folders: folders{fetch: service, local: local},
+		data:    data, local: local, dag: merkledag.NewDAGService(service),
+	}
+	p, err := dspinner.New(ctx, data, s.dag)
+	if err != nil {
+		return nil, err
+	}
+	s.pinner = p
+	return s, nil
+}
+
+// Pin implements checkpoint.Store.
+func (s *Store) Pin(ctx context.Context, id, name string) error {
+	c, err := parseCID(id)
+	if err != nil {
+		return err
+	}
+	defer s.local.PinLock(ctx).Unlock(ctx)
+	if err := merkledag.Walk(ctx, s.linksOf, c, cid.NewSet().Visit, merkledag.Concurrency(32)); err != nil {
+		return fmt.Errorf("pin %s: %w", id, explain(err))
+	}
+	return s.pin(ctx, c, name)
+}
+
+// pin protects a folder that is complete. It leaves an existing pin alone: boxo would take it off before it puts it on again.
+func (s *Store) pin(ctx context.Context, c cid.Cid, name string) error {
+	_, pinned, err := s.pinner.IsPinnedWithType(ctx, c, pinner.Recursive)
+	if err == nil && !pinned {
+		err = s.pinner.PinWithMode(ctx, c, pinner.Recursive, name)
+	}
+	if err != nil {
+		return fmt.Errorf("pin %s: %w", c, explain(err))
+	}
+	return nil
+}
+
+// Unpin implements checkpoint.Store.
+func (s *Store) Unpin(ctx context.Context, id string) error {
+	c, err := parseCID(id)
+	if err != nil {
+		return err
+	}
+	if err := s.pinner.Unpin(ctx, c, true); err != nil && !errors.Is(err, pinner.ErrNotPinned) {
+		return fmt.Errorf("unpin %s: %w", id, explain(err))
+	}
+	return nil
+}
+
+// Pins implements checkpoint.Store.
+func (s *Store) Pins(ctx context.Context) ([]checkpoint.Pin, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the sender if we leave early
+	var out []checkpoint.Pin
+	for p := range s.pinner.RecursiveKeys(ctx, true) {
+		if p.Err != nil {
+			return nil, fmt.Errorf("pins: %w", p.Err)
+		}
+		out = append(out, checkpoint.Pin{CID: p.Pin.Key.String(), Name: p.Pin.Name})
+	}
+	slices.SortFunc(out, func(a, b checkpoint.Pin) int {
+		return strings.Compare(a.Name+"\x00"+a.CID, b.Name+"\x00"+b.CID)
+	})
+	return out, ctx.Err()
+}
+
+// Close implements checkpoint.Store.
+func (s *Store) Close() error {
+	return errors.Join(s.pinner.Close(), s.fetch.Close(), s.data.Close())
+}
