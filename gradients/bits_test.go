@@ -12,10 +12,10 @@ import (
 
 // The hash of a run of codecs and transforms must be this on every machine; scripts/arm64-bits repeats the test on
 // arm64 and on amd64 with fused multiply-add. A change here means that old and new programs cannot train together.
-const stateBits = "50ec31cfc98cd625f0928448e507ac978f36d114ca324f52a5670f340e3f82ed"
+const stateBits = "f6b121fc3b8a34e1b7304c7bb3103c993d5bf33d850c49e533e0a1a615370573"
 
 // The bytes behind zstd may change with the library: old payloads still decode, but their hashes differ.
-const packedBits = "b924cf83094a951944999f7dd6709c64474812ae7584dc325a124a3ac0111d18"
+const packedBits = "beafcb8104928f2ef98c3114ac24709caaf51d91452a4c4d3d627d7cb75a170b"
 
 func TestSameBitsOnEveryMachine(t *testing.T) {
 	state, packed := sha256.New(), sha256.New()
@@ -35,7 +35,7 @@ func TestSameBitsOnEveryMachine(t *testing.T) {
 	}
 }
 
-// run plays ten outer rounds of three peers and hashes every payload and every state on the way.
+// run plays five outer rounds of three peers and hashes every payload and every state on the way.
 func run(t *testing.T, codec, kind string, state, payloads hash.Hash) {
 	const n, peers = 9000, 3
 	c, _ := codecFor(t, codec, 5000, 3999, 1)
@@ -51,7 +51,7 @@ func run(t *testing.T, codec, kind string, state, payloads hash.Hash) {
 	for i := range residual {
 		residual[i] = make(gradients.Vec, n)
 	}
-	for round := range uint64(10) {
+	for round := range uint64(5) {
 		sum := c.NewSum()
 		for p := range residual {
 			a := codectest.Values(kind, round*peers+uint64(p), n)

@@ -193,7 +193,7 @@ func (s suite) poison(t *testing.T) {
 func (s suite) sizes(t *testing.T) {
 	src := s.encode(Values("gaussian", 2, s.n))
 	for n := range src {
-		if n > 200 && n < len(src)-200 {
+		if n > 64 && n < len(src)-16 {
 			continue
 		}
 		s.hostile(t, src[:n])
