@@ -2,95 +2,134 @@ package cpu
 
 import (
 	"math"
-	"unsafe"
 
 	"github.com/skein-train/skein/trainer/engine"
-	"github.com/skein-train/skein/trainer/engine/cpu/blas"
+	"github.com/skein-train/skein/trainer/engine/cpu/kernels"
 )
 
-// rowBlock query rows are handled at once: enough for the matrix products, and what lies above the diagonal of the
-// scores is left out in steps of it.
-const rowBlock = 64
+// rowBlock query rows are handled at once: what lies above the diagonal of the scores is left out in steps of it. It is
+// a multiple of the tallest tiles.
+const rowBlock = 48
 
-// Attend: one task is one key head of one sequence with the query heads that share it. A block of query rows meets
-// all keys up to its end, is turned into weights row by row, and meets the values.
+// head is the work of one task: one key head of one sequence with the query heads that share it. The matrices are
+// copied out of the packed rows, rotated and where needed transposed, so that all products find rows side by side.
+type head struct {
+	group
+	a     engine.Attention
+	e     *Engine
+	rope  ropeTable
+	scale float32
+
+	ld   int // elements from row to row of what is Time wide
+	q, k []float32
+	v    []float32 // [Time][HeadDim], as q and k
+	kT   []float32 // [HeadDim][ld]
+	s    []float32 // scores, then weights, [rowBlock][ld]
+
+	vT, ds, dq, dk, dv []float32 // for the gradient
+}
+
+// newHead lays the matrices out in the worker's scratch memory and fills in keys and values.
+func (e *Engine) newHead(xs []float32, a engine.Attention, rope ropeTable, worker, task int, gradient bool) head {
+	h := head{group: layout(a, task), a: a, e: e, rope: rope, scale: float32(1 / math.Sqrt(float64(a.HeadDim))), ld: oddLines(a.Time)}
+	tall, block := a.Time*a.HeadDim, rowBlock*h.ld
+	sizes := []int{tall, tall, tall, a.HeadDim * h.ld, block}
+	if gradient {
+		sizes = append(sizes, a.HeadDim*h.ld, block, tall, tall, tall)
+	}
+	mem := e.scratch[worker].take(sizes...)
+	h.q, h.k, h.v, h.kT, h.s = mem[0], mem[1], mem[2], mem[3], mem[4]
+	if gradient {
+		h.vT, h.ds, h.dq, h.dk, h.dv = mem[5], mem[6], mem[7], mem[8], mem[9]
+		e.k.Transpose(h.vT, h.ld, xs[h.group.v:], h.width, a.Time, a.HeadDim)
+		clear(h.dk)
+		clear(h.dv)
+	}
+	rope.rotate(&e.k, h.k, a.HeadDim, xs[h.group.k:], h.width, a.Time, rope.sin, 1)
+	e.k.Transpose(h.kT, h.ld, h.k, a.HeadDim, a.Time, a.HeadDim)
+	copyRows(h.v, a.HeadDim, xs[h.group.v:], h.width, a.Time, a.HeadDim)
+	return h
+}
+
+// Attend: a block of query rows meets all keys up to its end, is turned into weights row by row, and meets the values.
 func (e *Engine) Attend(y, lse, qkv engine.Buf, a engine.Attention) {
-	ys, ls, xs := f32(y), f32(lse), f32(qkv)
-	rope, scale := e.rope(a), float32(1/math.Sqrt(float64(a.HeadDim)))
+	ys, ls, xs, rope := f32(y), f32(lse), f32(qkv), e.rope(a)
 	e.team.each(a.Batch*a.KVHeads, func(worker, task int) {
-		g, d := layout(a, task), a.HeadDim
-		mem := e.scratch[worker].take(a.Time*d, a.Time*d, min(rowBlock, a.Time)*a.Time)
-		q, k, s := mem[0], mem[1], mem[2]
-		v := view(xs[g.v:], g.width)
-		rope.rotate(&e.k, k, d, xs[g.k:], g.width, a.Time, rope.sin, 1)
-		for h := range g.group {
-			rope.rotate(&e.k, q, d, xs[g.q+h*d:], g.width, a.Time, rope.sin, scale)
-			out, logs := ys[g.out+h*d:], ls[g.row+h*a.Time:]
+		h := e.newHead(xs, a, rope, worker, task, false)
+		for i := range h.queries {
+			rope.rotate(&e.k, h.q, a.HeadDim, xs[h.group.q+i*a.HeadDim:], h.width, a.Time, rope.sin, h.scale)
+			out, logs := ys[h.out+i*a.HeadDim:], ls[h.row+i*a.Time:]
 			for lo := 0; lo < a.Time; lo += rowBlock {
-				hi := min(lo+rowBlock, a.Time)
-				e.mul.Sgemm(hi-lo, hi, d, view(q[lo*d:], d), turned(k, d), 0, view(s, hi))
-				var sums [rowBlock]float32
-				for t := lo; t < hi; t++ {
-					row := s[(t-lo)*hi : (t-lo+1)*hi]
-					top := e.k.Max(row[:t+1])
-					sums[t-lo] = e.k.ExpSum(row[:t+1], row[:t+1], top)
-					clear(row[t+1:])
-					logs[t] = top + float32(math.Log(float64(sums[t-lo])))
-				}
-				e.mul.Sgemm(hi-lo, d, hi, view(s, hi), v, 0, view(out[lo*g.outWidth:], g.outWidth))
-				for t := lo; t < hi; t++ {
-					row := out[t*g.outWidth : t*g.outWidth+d]
-					e.k.Scale(row, row, 1/sums[t-lo])
-				}
+				h.attend(out, logs, lo, min(lo+rowBlock, a.Time))
 			}
 		}
 	})
 }
 
-// AttendGrad: as Attend; weights are made again from the scores and lse. A task owns its columns of dqkv.
+// attend handles the query rows [lo, hi).
+func (h *head) attend(out, logs []float32, lo, hi int) {
+	k, d := &h.e.k, h.a.HeadDim
+	h.scores(lo, hi)
+	var sums [rowBlock]float32
+	for t := lo; t < hi; t++ {
+		row := h.s[(t-lo)*h.ld:][:hi]
+		top := k.Max(row[:t+1])
+		sum := k.ExpSum(row[:t+1], row[:t+1], top)
+		clear(row[t+1:])
+		logs[t], sums[t-lo] = top+float32(math.Log(float64(sum))), sum
+	}
+	k.Tiles.Product(hi-lo, d, hi, side(h.s, h.ld), &h.v[0], d, &out[lo*h.outWidth], h.outWidth, false)
+	for t := lo; t < hi; t++ {
+		row := out[t*h.outWidth:][:d]
+		k.Scale(row, row, 1/sums[t-lo])
+	}
+}
+
+// scores: s = q·kᵀ for the query rows [lo, hi) and the keys [0, hi).
+func (h *head) scores(lo, hi int) {
+	d := h.a.HeadDim
+	h.e.k.Tiles.Product(hi-lo, hi, d, side(h.q[lo*d:], d), &h.kT[0], h.ld, &h.s[0], h.ld, false)
+}
+
+// AttendGrad makes the weights again from the scores and lse. A task owns its columns of dqkv.
 func (e *Engine) AttendGrad(dqkv, dy, y, lse, qkv engine.Buf, a engine.Attention) {
-	ds, gs, ys, ls, xs := f32(dqkv), f32(dy), f32(y), f32(lse), f32(qkv)
-	rope, scale := e.rope(a), float32(1/math.Sqrt(float64(a.HeadDim)))
+	dxs, gs, ys, ls, xs, rope := f32(dqkv), f32(dy), f32(y), f32(lse), f32(qkv), e.rope(a)
 	e.team.each(a.Batch*a.KVHeads, func(worker, task int) {
-		g, d := layout(a, task), a.HeadDim
-		block := min(rowBlock, a.Time) * a.Time
-		mem := e.scratch[worker].take(a.Time*d, a.Time*d, a.Time*d, a.Time*d, block, block)
-		q, k, dq, dk, p, dp := mem[0], mem[1], mem[2], mem[3], mem[4], mem[5]
-		v, dv := view(xs[g.v:], g.width), view(ds[g.v:], g.width)
-		clear(dk)
-		for t := range a.Time {
-			clear(ds[g.v+t*g.width:][:d])
-		}
-		rope.rotate(&e.k, k, d, xs[g.k:], g.width, a.Time, rope.sin, 1)
-		for h := range g.group {
-			rope.rotate(&e.k, q, d, xs[g.q+h*d:], g.width, a.Time, rope.sin, scale)
-			out, dout, logs := ys[g.out+h*d:], gs[g.out+h*d:], ls[g.row+h*a.Time:]
+		h, d := e.newHead(xs, a, rope, worker, task, true), a.HeadDim
+		for i := range h.queries {
+			rope.rotate(&e.k, h.q, d, xs[h.group.q+i*d:], h.width, a.Time, rope.sin, h.scale)
+			out, dout, logs := ys[h.out+i*d:], gs[h.out+i*d:], ls[h.row+i*a.Time:]
 			for lo := 0; lo < a.Time; lo += rowBlock {
-				hi := min(lo+rowBlock, a.Time)
-				n := hi - lo
-				dyb := view(dout[lo*g.outWidth:], g.outWidth)
-				e.mul.Sgemm(n, hi, d, view(q[lo*d:], d), turned(k, d), 0, view(p, hi))
-				e.mul.Sgemm(n, hi, d, dyb, transposed(v), 0, view(dp, hi))
-				for t := lo; t < hi; t++ {
-					at, end := (t-lo)*hi, (t-lo)*hi+t+1
-					mean := e.k.Dot(dout[t*g.outWidth:t*g.outWidth+d], out[t*g.outWidth:t*g.outWidth+d])
-					e.k.SoftmaxGrad(dp[at:end], p[at:end], logs[t], mean)
-					clear(p[end : at+hi])
-					clear(dp[end : at+hi])
-				}
-				e.mul.Sgemm(hi, d, n, turned(p, hi), dyb, 1, dv)
-				e.mul.Sgemm(n, d, hi, view(dp, hi), view(k, d), 0, view(dq[lo*d:], d))
-				e.mul.Sgemm(hi, d, n, turned(dp, hi), view(q[lo*d:], d), 1, view(dk, d))
+				h.gradient(out, dout, logs, lo, min(lo+rowBlock, a.Time))
 			}
-			rope.rotate(&e.k, ds[g.q+h*d:], g.width, dq, d, a.Time, rope.back, scale)
+			rope.rotate(&e.k, dxs[h.group.q+i*d:], h.width, h.dq, d, a.Time, rope.back, h.scale)
 		}
-		rope.rotate(&e.k, ds[g.k:], g.width, dk, d, a.Time, rope.back, 1)
+		rope.rotate(&e.k, dxs[h.group.k:], h.width, h.dk, d, a.Time, rope.back, 1)
+		copyRows(dxs[h.group.v:], h.width, h.dv, d, a.Time, d)
 	})
+}
+
+// gradient handles the query rows [lo, hi): dv += pᵀ·dy, dq = ds·k, dk += dsᵀ·q with ds = p·(dy·vᵀ − dy·y).
+func (h *head) gradient(out, dout, logs []float32, lo, hi int) {
+	k, d, n := &h.e.k, h.a.HeadDim, hi-lo
+	dy := &dout[lo*h.outWidth]
+	h.scores(lo, hi)
+	k.Tiles.Product(n, hi, d, kernels.Operand{Data: dy, Row: h.outWidth, Col: 1}, &h.vT[0], h.ld, &h.ds[0], h.ld, false)
+	for t := lo; t < hi; t++ {
+		p, ds := h.s[(t-lo)*h.ld:][:hi], h.ds[(t-lo)*h.ld:][:hi]
+		mean := k.Dot(dout[t*h.outWidth:][:d], out[t*h.outWidth:][:d])
+		k.SoftmaxGrad(ds[:t+1], p[:t+1], logs[t], mean)
+		clear(p[t+1:])
+		clear(ds[t+1:])
+	}
+	k.Tiles.Product(hi, d, n, turned(h.s, h.ld), dy, h.outWidth, &h.dv[0], d, true)
+	k.Tiles.Product(n, d, hi, side(h.ds, h.ld), &h.k[0], d, &h.dq[lo*d], d, false)
+	k.Tiles.Product(hi, d, n, turned(h.ds, h.ld), &h.q[lo*d], d, &h.dk[0], d, true)
 }
 
 // group says where the numbers of one key head of one sequence lie.
 type group struct {
-	group          int // query heads that share the key head
+	queries        int // query heads that share the key head
 	q, k, v, width int // offsets in qkv of the first row; elements from row to row
 	out, outWidth  int // the same in y
 	row            int // offset in lse
@@ -102,19 +141,27 @@ func layout(a engine.Attention, task int) group {
 	width := (a.Heads + 2*a.KVHeads) * d
 	first := b * a.Time * width
 	return group{
-		group: n, width: width, outWidth: a.Heads * d,
+		queries: n, width: width, outWidth: a.Heads * d,
 		q: first + kv*n*d, k: first + (a.Heads+kv)*d, v: first + (a.Heads+a.KVHeads+kv)*d,
 		out: b*a.Time*a.Heads*d + kv*n*d, row: (b*a.Heads + kv*n) * a.Time,
 	}
 }
 
-func view(x []float32, stride int) blas.Matrix {
-	return blas.Matrix{Data: unsafe.SliceData(x), Stride: stride}
+// side and turned are a matrix with rows ld elements apart as a left factor, as it is and transposed.
+func side(x []float32, ld int) kernels.Operand { return kernels.Operand{Data: &x[0], Row: ld, Col: 1} }
+func turned(x []float32, ld int) kernels.Operand {
+	return kernels.Operand{Data: &x[0], Row: 1, Col: ld}
 }
 
-func turned(x []float32, stride int) blas.Matrix { return transposed(view(x, stride)) }
+// oddLines is n rounded up to an odd number of cache lines: rows that far apart do not crowd into a few of the
+// cache's sets.
+func oddLines(n int) int {
+	const line = 16 // elements
+	return (ceil(n, line) | 1) * line
+}
 
-func transposed(m blas.Matrix) blas.Matrix {
-	m.Trans = !m.Trans
-	return m
+func copyRows(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
+	for i := range rows {
+		copy(dst[i*dstRow:][:cols], src[i*srcRow:][:cols])
+	}
 }

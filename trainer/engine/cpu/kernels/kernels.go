@@ -49,6 +49,11 @@ type Set struct {
 	// AdamW: with g' = Scale·g: m = Beta1·m + (1−Beta1)·g', v = Beta2·v + (1−Beta2)·g'²,
 	// p = Keep·p − Rate·m/(√(v·Correct2) + Eps).
 	AdamW func(p, g, m, v []float32, s *AdamW)
+
+	// Column: dst[i] = src[i·stride].
+	Column func(dst []float32, src *float32, stride int)
+	// Tiles multiply small matrices.
+	Tiles Tiles
 }
 
 // AdamW holds the scalars of one step, worked out once: Keep = 1 − lr·λ, Rate = lr/(1−β1^t), Correct2 = 1/(1−β2^t).

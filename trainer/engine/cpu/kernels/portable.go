@@ -1,6 +1,9 @@
 package kernels
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // portable is the family in plain Go: what runs where there is no assembly, and its dumb twin in tests.
 func portable() Set {
@@ -10,6 +13,7 @@ func portable() Set {
 		SumExp: sumExp, ExpSum: expSum, ExpScale: expScale, SoftmaxGrad: softmaxGrad,
 		Norm: norm, NormGradSums: normGradSums, NormGrad: normGrad,
 		SwiGLU: swiglu, SwiGLUGrad: swigluGrad, Rotate: rotate, AdamW: adamW,
+		Column: column, Tiles: Tiles{Cols: 8, Heights: []Height{{4, tile4}, {1, tile1}}},
 	}
 }
 
@@ -141,6 +145,42 @@ func adamW(p, g, m, v []float32, s *AdamW) {
 		m[i] = s.Beta1*m[i] + s.Rest1*gi
 		v[i] = s.Beta2*v[i] + s.Rest2*gi*gi
 		p[i] = s.Keep*p[i] - s.Rate*m[i]/(float32(math.Sqrt(float64(v[i]*s.Correct2)))+s.Eps)
+	}
+}
+
+func column(dst []float32, src *float32, stride int) {
+	for i := range dst {
+		dst[i] = *offset(src, i*stride)
+	}
+}
+
+// tile4 and tile1 keep up to 4 × 8 sums while k runs.
+func tile4(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool) {
+	portableTile(4, k, a, aRow, aCol, b, bRow, c, cRow, cols, accumulate)
+}
+
+func tile1(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool) {
+	portableTile(1, k, a, aRow, aCol, b, bRow, c, cRow, cols, accumulate)
+}
+
+func portableTile(rows, k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool) {
+	var sums [4][8]float32
+	if accumulate {
+		for i := range rows {
+			copy(sums[i][:cols], unsafe.Slice(offset(c, i*cRow), cols))
+		}
+	}
+	for p := range k {
+		right := unsafe.Slice(offset(b, p*bRow), cols)
+		for i := range rows {
+			left := *offset(a, i*aRow+p*aCol)
+			for j, r := range right {
+				sums[i][j] += left * r
+			}
+		}
+	}
+	for i := range rows {
+		copy(unsafe.Slice(offset(c, i*cRow), cols), sums[i][:cols])
 	}
 }
 

@@ -84,6 +84,36 @@ func rotateAVX512(dlo []float32, dhi []float32, lo []float32, hi []float32, cos 
 //go:noescape
 func adamWAVX512(p []float32, g []float32, m []float32, v []float32, s *float32)
 
+// columnAVX512: dst[i] = src[i·stride]
+//
+//go:noescape
+func columnAVX512(dst []float32, src *float32, stride int)
+
+// tile12AVX512: C = A·B or C + A·B for 12 rows and cols ≤ 32 columns
+//
+//go:noescape
+func tile12AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
+// tile8AVX512: C = A·B or C + A·B for 8 rows and cols ≤ 32 columns
+//
+//go:noescape
+func tile8AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
+// tile4AVX512: C = A·B or C + A·B for 4 rows and cols ≤ 32 columns
+//
+//go:noescape
+func tile4AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
+// tile2AVX512: C = A·B or C + A·B for 2 rows and cols ≤ 32 columns
+//
+//go:noescape
+func tile2AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
+// tile1AVX512: C = A·B or C + A·B for 1 rows and cols ≤ 32 columns
+//
+//go:noescape
+func tile1AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
 // addAVX2: z = x + y
 //
 //go:noescape
@@ -163,3 +193,28 @@ func rotateAVX2(dlo []float32, dhi []float32, lo []float32, hi []float32, cos []
 //
 //go:noescape
 func adamWAVX2(p []float32, g []float32, m []float32, v []float32, s *float32)
+
+// columnAVX2: dst[i] = src[i·stride]
+//
+//go:noescape
+func columnAVX2(dst []float32, src *float32, stride int)
+
+// tile6AVX2: C = A·B or C + A·B for 6 rows and cols ≤ 16 columns
+//
+//go:noescape
+func tile6AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
+// tile4AVX2: C = A·B or C + A·B for 4 rows and cols ≤ 16 columns
+//
+//go:noescape
+func tile4AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
+// tile2AVX2: C = A·B or C + A·B for 2 rows and cols ≤ 16 columns
+//
+//go:noescape
+func tile2AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
+// tile1AVX2: C = A·B or C + A·B for 1 rows and cols ≤ 16 columns
+//
+//go:noescape
+func tile1AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)

@@ -1604,6 +1604,582 @@ done:
 	VZEROUPPER
 	RET
 
+// func columnAVX512(dst []float32, src *float32, stride int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·columnAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src+24(FP), CX
+	MOVQ         stride+32(FP), DX
+	SHLQ         $0x02, DX
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPMULLD      laneNumbers0<>+0(SB), Z0, Z0
+	SHLQ         $0x04, DX
+	MOVQ         dst_len+8(FP), BX
+	XORQ         SI, SI
+	JMP          singleTest
+
+single:
+	VXORPS     Y1, Y1, Y1
+	KXNORW     K1, K1, K1
+	VGATHERDPS (CX)(Z0*1), K1, Z1
+	VMOVUPS    Z1, (AX)(SI*4)
+	ADDQ       DX, CX
+	ADDQ       $0x10, SI
+
+singleTest:
+	LEAQ       16(SI), DI
+	CMPQ       DI, BX
+	JLE        single
+	SUBQ       SI, BX
+	JE         done
+	MOVL       $0xffffffff, DI
+	BZHIL      BX, DI, DI
+	KMOVW      DI, K1
+	VXORPS     Y2, Y2, Y2
+	KXNORW     K2, K2, K2
+	KMOVW      K1, K2
+	VGATHERDPS (CX)(Z0*1), K2, Z2
+	VMOVUPS    Z2, K1, (AX)(SI*4)
+	ADDQ       DX, CX
+
+done:
+	VZEROUPPER
+	RET
+
+DATA laneNumbers0<>+0(SB)/4, $0x00000000
+DATA laneNumbers0<>+4(SB)/4, $0x00000001
+DATA laneNumbers0<>+8(SB)/4, $0x00000002
+DATA laneNumbers0<>+12(SB)/4, $0x00000003
+DATA laneNumbers0<>+16(SB)/4, $0x00000004
+DATA laneNumbers0<>+20(SB)/4, $0x00000005
+DATA laneNumbers0<>+24(SB)/4, $0x00000006
+DATA laneNumbers0<>+28(SB)/4, $0x00000007
+DATA laneNumbers0<>+32(SB)/4, $0x00000008
+DATA laneNumbers0<>+36(SB)/4, $0x00000009
+DATA laneNumbers0<>+40(SB)/4, $0x0000000a
+DATA laneNumbers0<>+44(SB)/4, $0x0000000b
+DATA laneNumbers0<>+48(SB)/4, $0x0000000c
+DATA laneNumbers0<>+52(SB)/4, $0x0000000d
+DATA laneNumbers0<>+56(SB)/4, $0x0000000e
+DATA laneNumbers0<>+60(SB)/4, $0x0000000f
+GLOBL laneNumbers0<>(SB), RODATA|NOPTR, $64
+
+// func tile12AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile12AVX512(SB), NOSPLIT, $0-73
+	MOVQ      k+0(FP), AX
+	MOVQ      aRow+16(FP), CX
+	SHLQ      $0x02, CX
+	MOVQ      a+8(FP), DX
+	LEAQ      (DX)(CX*2), BX
+	ADDQ      CX, BX
+	LEAQ      (BX)(CX*2), SI
+	ADDQ      CX, SI
+	LEAQ      (SI)(CX*2), DI
+	ADDQ      CX, DI
+	MOVQ      aCol+24(FP), R8
+	SHLQ      $0x02, R8
+	MOVQ      b+32(FP), R9
+	MOVQ      bRow+40(FP), R10
+	SHLQ      $0x02, R10
+	MOVQ      cols+64(FP), R11
+	MOVQ      $-1, R12
+	BZHIQ     R11, R12, R12
+	KMOVW     R12, K1
+	SHRQ      $0x10, R12
+	KMOVW     R12, K2
+	VXORPS    Y0, Y0, Y0
+	VXORPS    Y1, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VXORPS    Y4, Y4, Y4
+	VXORPS    Y5, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VXORPS    Y7, Y7, Y7
+	VXORPS    Y8, Y8, Y8
+	VXORPS    Y9, Y9, Y9
+	VXORPS    Y10, Y10, Y10
+	VXORPS    Y11, Y11, Y11
+	VXORPS    Y12, Y12, Y12
+	VXORPS    Y13, Y13, Y13
+	VXORPS    Y14, Y14, Y14
+	VXORPS    Y15, Y15, Y15
+	VXORPS    Y16, Y16, Y16
+	VXORPS    Y17, Y17, Y17
+	VXORPS    Y18, Y18, Y18
+	VXORPS    Y19, Y19, Y19
+	VXORPS    Y20, Y20, Y20
+	VXORPS    Y21, Y21, Y21
+	VXORPS    Y22, Y22, Y22
+	VXORPS    Y23, Y23, Y23
+	MOVB      accumulate+72(FP), R11
+	TESTB     R11, R11
+	JZ        test
+	MOVQ      cRow+56(FP), R12
+	SHLQ      $0x02, R12
+	MOVQ      c+48(FP), R11
+	VMOVUPS.Z (R11), K1, Z0
+	VMOVUPS.Z 64(R11), K2, Z1
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z2
+	VMOVUPS.Z 64(R11), K2, Z3
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z4
+	VMOVUPS.Z 64(R11), K2, Z5
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z6
+	VMOVUPS.Z 64(R11), K2, Z7
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z8
+	VMOVUPS.Z 64(R11), K2, Z9
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z10
+	VMOVUPS.Z 64(R11), K2, Z11
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z12
+	VMOVUPS.Z 64(R11), K2, Z13
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z14
+	VMOVUPS.Z 64(R11), K2, Z15
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z16
+	VMOVUPS.Z 64(R11), K2, Z17
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z18
+	VMOVUPS.Z 64(R11), K2, Z19
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z20
+	VMOVUPS.Z 64(R11), K2, Z21
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z22
+	VMOVUPS.Z 64(R11), K2, Z23
+	JMP       test
+
+step:
+	VMOVUPS.Z    (R9), K1, Z24
+	VMOVUPS.Z    64(R9), K2, Z25
+	VBROADCASTSS (DX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (DX)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (DX)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (BX), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (BX)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (BX)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (SI), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (SI)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (SI)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (DI)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (DI)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         R8, DX
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	SUBQ         $0x01, AX
+
+test:
+	TESTQ   AX, AX
+	JNZ     step
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    c+48(FP), AX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, K1, (AX)
+	VMOVUPS Z17, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, K1, (AX)
+	VMOVUPS Z19, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, K1, (AX)
+	VMOVUPS Z21, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, K1, (AX)
+	VMOVUPS Z23, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile8AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile8AVX512(SB), NOSPLIT, $0-73
+	MOVQ      k+0(FP), AX
+	MOVQ      aRow+16(FP), CX
+	SHLQ      $0x02, CX
+	MOVQ      a+8(FP), DX
+	LEAQ      (DX)(CX*2), BX
+	ADDQ      CX, BX
+	LEAQ      (BX)(CX*2), SI
+	ADDQ      CX, SI
+	MOVQ      aCol+24(FP), DI
+	SHLQ      $0x02, DI
+	MOVQ      b+32(FP), R8
+	MOVQ      bRow+40(FP), R9
+	SHLQ      $0x02, R9
+	MOVQ      cols+64(FP), R10
+	MOVQ      $-1, R11
+	BZHIQ     R10, R11, R11
+	KMOVW     R11, K1
+	SHRQ      $0x10, R11
+	KMOVW     R11, K2
+	VXORPS    Y0, Y0, Y0
+	VXORPS    Y1, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VXORPS    Y4, Y4, Y4
+	VXORPS    Y5, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VXORPS    Y7, Y7, Y7
+	VXORPS    Y8, Y8, Y8
+	VXORPS    Y9, Y9, Y9
+	VXORPS    Y10, Y10, Y10
+	VXORPS    Y11, Y11, Y11
+	VXORPS    Y12, Y12, Y12
+	VXORPS    Y13, Y13, Y13
+	VXORPS    Y14, Y14, Y14
+	VXORPS    Y15, Y15, Y15
+	MOVB      accumulate+72(FP), R10
+	TESTB     R10, R10
+	JZ        test
+	MOVQ      cRow+56(FP), R11
+	SHLQ      $0x02, R11
+	MOVQ      c+48(FP), R10
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS.Z 64(R10), K2, Z1
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMOVUPS.Z 64(R10), K2, Z3
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z4
+	VMOVUPS.Z 64(R10), K2, Z5
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z6
+	VMOVUPS.Z 64(R10), K2, Z7
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z8
+	VMOVUPS.Z 64(R10), K2, Z9
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z10
+	VMOVUPS.Z 64(R10), K2, Z11
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z12
+	VMOVUPS.Z 64(R10), K2, Z13
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z14
+	VMOVUPS.Z 64(R10), K2, Z15
+	JMP       test
+
+step:
+	VMOVUPS.Z    (R8), K1, Z16
+	VMOVUPS.Z    64(R8), K2, Z17
+	VBROADCASTSS (DX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (DX)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (DX)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (BX), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (BX)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (BX)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (SI)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	SUBQ         $0x01, AX
+
+test:
+	TESTQ   AX, AX
+	JNZ     step
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    c+48(FP), AX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile4AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile4AVX512(SB), NOSPLIT, $0-73
+	MOVQ      k+0(FP), AX
+	MOVQ      aRow+16(FP), CX
+	SHLQ      $0x02, CX
+	MOVQ      a+8(FP), DX
+	LEAQ      (DX)(CX*2), BX
+	ADDQ      CX, BX
+	MOVQ      aCol+24(FP), SI
+	SHLQ      $0x02, SI
+	MOVQ      b+32(FP), DI
+	MOVQ      bRow+40(FP), R8
+	SHLQ      $0x02, R8
+	MOVQ      cols+64(FP), R9
+	MOVQ      $-1, R10
+	BZHIQ     R9, R10, R10
+	KMOVW     R10, K1
+	SHRQ      $0x10, R10
+	KMOVW     R10, K2
+	VXORPS    Y0, Y0, Y0
+	VXORPS    Y1, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VXORPS    Y4, Y4, Y4
+	VXORPS    Y5, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VXORPS    Y7, Y7, Y7
+	MOVB      accumulate+72(FP), R9
+	TESTB     R9, R9
+	JZ        test
+	MOVQ      cRow+56(FP), R10
+	SHLQ      $0x02, R10
+	MOVQ      c+48(FP), R9
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS.Z 64(R9), K2, Z1
+	ADDQ      R10, R9
+	VMOVUPS.Z (R9), K1, Z2
+	VMOVUPS.Z 64(R9), K2, Z3
+	ADDQ      R10, R9
+	VMOVUPS.Z (R9), K1, Z4
+	VMOVUPS.Z 64(R9), K2, Z5
+	ADDQ      R10, R9
+	VMOVUPS.Z (R9), K1, Z6
+	VMOVUPS.Z 64(R9), K2, Z7
+	JMP       test
+
+step:
+	VMOVUPS.Z    (DI), K1, Z8
+	VMOVUPS.Z    64(DI), K2, Z9
+	VBROADCASTSS (DX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DX)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DX)(CX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (BX), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         SI, DX
+	ADDQ         SI, BX
+	ADDQ         R8, DI
+	SUBQ         $0x01, AX
+
+test:
+	TESTQ   AX, AX
+	JNZ     step
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    c+48(FP), AX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile2AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile2AVX512(SB), NOSPLIT, $0-73
+	MOVQ      k+0(FP), AX
+	MOVQ      aRow+16(FP), CX
+	SHLQ      $0x02, CX
+	MOVQ      a+8(FP), DX
+	MOVQ      aCol+24(FP), BX
+	SHLQ      $0x02, BX
+	MOVQ      b+32(FP), SI
+	MOVQ      bRow+40(FP), DI
+	SHLQ      $0x02, DI
+	MOVQ      cols+64(FP), R8
+	MOVQ      $-1, R9
+	BZHIQ     R8, R9, R9
+	KMOVW     R9, K1
+	SHRQ      $0x10, R9
+	KMOVW     R9, K2
+	VXORPS    Y0, Y0, Y0
+	VXORPS    Y1, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	MOVB      accumulate+72(FP), R8
+	TESTB     R8, R8
+	JZ        test
+	MOVQ      cRow+56(FP), R9
+	SHLQ      $0x02, R9
+	MOVQ      c+48(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VMOVUPS.Z 64(R8), K2, Z1
+	ADDQ      R9, R8
+	VMOVUPS.Z (R8), K1, Z2
+	VMOVUPS.Z 64(R8), K2, Z3
+	JMP       test
+
+step:
+	VMOVUPS.Z    (SI), K1, Z4
+	VMOVUPS.Z    64(SI), K2, Z5
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DX)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	SUBQ         $0x01, AX
+
+test:
+	TESTQ   AX, AX
+	JNZ     step
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    c+48(FP), AX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile1AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile1AVX512(SB), NOSPLIT, $0-73
+	MOVQ      k+0(FP), AX
+	MOVQ      aRow+16(FP), CX
+	SHLQ      $0x02, CX
+	MOVQ      a+8(FP), CX
+	MOVQ      aCol+24(FP), DX
+	SHLQ      $0x02, DX
+	MOVQ      b+32(FP), BX
+	MOVQ      bRow+40(FP), SI
+	SHLQ      $0x02, SI
+	MOVQ      cols+64(FP), DI
+	MOVQ      $-1, R8
+	BZHIQ     DI, R8, R8
+	KMOVW     R8, K1
+	SHRQ      $0x10, R8
+	KMOVW     R8, K2
+	VXORPS    Y0, Y0, Y0
+	VXORPS    Y1, Y1, Y1
+	MOVB      accumulate+72(FP), DI
+	TESTB     DI, DI
+	JZ        test
+	MOVQ      cRow+56(FP), DI
+	SHLQ      $0x02, DI
+	MOVQ      c+48(FP), DI
+	VMOVUPS.Z (DI), K1, Z0
+	VMOVUPS.Z 64(DI), K2, Z1
+	JMP       test
+
+step:
+	VMOVUPS.Z    (BX), K1, Z2
+	VMOVUPS.Z    64(BX), K2, Z3
+	VBROADCASTSS (CX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         DX, CX
+	ADDQ         SI, BX
+	SUBQ         $0x01, AX
+
+test:
+	TESTQ   AX, AX
+	JNZ     step
+	MOVQ    cRow+56(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    c+48(FP), AX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	VZEROUPPER
+	RET
+
 // func addAVX2(z []float32, x []float32, y []float32)
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $0-72
@@ -3097,5 +3673,371 @@ singleTest:
 	VMASKMOVPS  Y0, Y9, (AX)(DI*4)
 
 done:
+	VZEROUPPER
+	RET
+
+// func columnAVX2(dst []float32, src *float32, stride int)
+// Requires: AVX, AVX2
+TEXT ·columnAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src+24(FP), CX
+	MOVQ         stride+32(FP), DX
+	SHLQ         $0x02, DX
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPMULLD      laneNumbers0<>+0(SB), Y0, Y0
+	SHLQ         $0x03, DX
+	MOVQ         dst_len+8(FP), BX
+	XORQ         SI, SI
+	JMP          singleTest
+
+single:
+	VXORPS     Y1, Y1, Y1
+	VPCMPEQD   Y2, Y2, Y2
+	VGATHERDPS Y2, (CX)(Y0*1), Y1
+	VMOVUPS    Y1, (AX)(SI*4)
+	ADDQ       DX, CX
+	ADDQ       $0x08, SI
+
+singleTest:
+	LEAQ       8(SI), DI
+	CMPQ       DI, BX
+	JLE        single
+	SUBQ       SI, BX
+	JE         done
+	LEAQ       laneMasks<>+0(SB), DI
+	NEGQ       BX
+	VMOVUPS    32(DI)(BX*4), Y1
+	VXORPS     Y2, Y2, Y2
+	VPCMPEQD   Y3, Y3, Y3
+	VMOVAPS    Y1, Y3
+	VGATHERDPS Y3, (CX)(Y0*1), Y2
+	VMASKMOVPS Y2, Y1, (AX)(SI*4)
+	ADDQ       DX, CX
+
+done:
+	VZEROUPPER
+	RET
+
+// func tile6AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tile6AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         aRow+16(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         a+8(FP), DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	MOVQ         aCol+24(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+32(FP), DI
+	MOVQ         bRow+40(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         cols+64(FP), R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     laneNumbers0<>+0(SB), Y0, Y1
+	VPCMPGTD     laneNumbers8<>+0(SB), Y0, Y0
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	MOVB         accumulate+72(FP), R9
+	TESTB        R9, R9
+	JZ           test
+	MOVQ         cRow+56(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         c+48(FP), R9
+	VMASKMOVPS   (R9), Y1, Y2
+	VMASKMOVPS   32(R9), Y0, Y3
+	ADDQ         R10, R9
+	VMASKMOVPS   (R9), Y1, Y4
+	VMASKMOVPS   32(R9), Y0, Y5
+	ADDQ         R10, R9
+	VMASKMOVPS   (R9), Y1, Y6
+	VMASKMOVPS   32(R9), Y0, Y7
+	ADDQ         R10, R9
+	VMASKMOVPS   (R9), Y1, Y8
+	VMASKMOVPS   32(R9), Y0, Y9
+	ADDQ         R10, R9
+	VMASKMOVPS   (R9), Y1, Y10
+	VMASKMOVPS   32(R9), Y0, Y11
+	ADDQ         R10, R9
+	VMASKMOVPS   (R9), Y1, Y12
+	VMASKMOVPS   32(R9), Y0, Y13
+	JMP          test
+
+step:
+	VMASKMOVPS   (DI), Y1, Y14
+	VMASKMOVPS   32(DI), Y0, Y15
+	VBROADCASTSS (DX), Y16
+	VFMADD231PS  Y14, Y16, Y2
+	VFMADD231PS  Y15, Y16, Y3
+	VBROADCASTSS (DX)(CX*1), Y16
+	VFMADD231PS  Y14, Y16, Y4
+	VFMADD231PS  Y15, Y16, Y5
+	VBROADCASTSS (DX)(CX*2), Y16
+	VFMADD231PS  Y14, Y16, Y6
+	VFMADD231PS  Y15, Y16, Y7
+	VBROADCASTSS (BX), Y16
+	VFMADD231PS  Y14, Y16, Y8
+	VFMADD231PS  Y15, Y16, Y9
+	VBROADCASTSS (BX)(CX*1), Y16
+	VFMADD231PS  Y14, Y16, Y10
+	VFMADD231PS  Y15, Y16, Y11
+	VBROADCASTSS (BX)(CX*2), Y16
+	VFMADD231PS  Y14, Y16, Y12
+	VFMADD231PS  Y15, Y16, Y13
+	ADDQ         SI, DX
+	ADDQ         SI, BX
+	ADDQ         R8, DI
+	SUBQ         $0x01, AX
+
+test:
+	TESTQ      AX, AX
+	JNZ        step
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       c+48(FP), AX
+	VMASKMOVPS Y2, Y1, (AX)
+	VMASKMOVPS Y3, Y0, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y1, (AX)
+	VMASKMOVPS Y5, Y0, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y6, Y1, (AX)
+	VMASKMOVPS Y7, Y0, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y8, Y1, (AX)
+	VMASKMOVPS Y9, Y0, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y10, Y1, (AX)
+	VMASKMOVPS Y11, Y0, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y12, Y1, (AX)
+	VMASKMOVPS Y13, Y0, 32(AX)
+	VZEROUPPER
+	RET
+
+DATA laneNumbers8<>+0(SB)/4, $0x00000008
+DATA laneNumbers8<>+4(SB)/4, $0x00000009
+DATA laneNumbers8<>+8(SB)/4, $0x0000000a
+DATA laneNumbers8<>+12(SB)/4, $0x0000000b
+DATA laneNumbers8<>+16(SB)/4, $0x0000000c
+DATA laneNumbers8<>+20(SB)/4, $0x0000000d
+DATA laneNumbers8<>+24(SB)/4, $0x0000000e
+DATA laneNumbers8<>+28(SB)/4, $0x0000000f
+DATA laneNumbers8<>+32(SB)/4, $0x00000010
+DATA laneNumbers8<>+36(SB)/4, $0x00000011
+DATA laneNumbers8<>+40(SB)/4, $0x00000012
+DATA laneNumbers8<>+44(SB)/4, $0x00000013
+DATA laneNumbers8<>+48(SB)/4, $0x00000014
+DATA laneNumbers8<>+52(SB)/4, $0x00000015
+DATA laneNumbers8<>+56(SB)/4, $0x00000016
+DATA laneNumbers8<>+60(SB)/4, $0x00000017
+GLOBL laneNumbers8<>(SB), RODATA|NOPTR, $64
+
+// func tile4AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tile4AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         aRow+16(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         a+8(FP), DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	MOVQ         aCol+24(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+32(FP), DI
+	MOVQ         bRow+40(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         cols+64(FP), R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     laneNumbers0<>+0(SB), Y0, Y1
+	VPCMPGTD     laneNumbers8<>+0(SB), Y0, Y0
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	MOVB         accumulate+72(FP), R9
+	TESTB        R9, R9
+	JZ           test
+	MOVQ         cRow+56(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         c+48(FP), R9
+	VMASKMOVPS   (R9), Y1, Y2
+	VMASKMOVPS   32(R9), Y0, Y3
+	ADDQ         R10, R9
+	VMASKMOVPS   (R9), Y1, Y4
+	VMASKMOVPS   32(R9), Y0, Y5
+	ADDQ         R10, R9
+	VMASKMOVPS   (R9), Y1, Y6
+	VMASKMOVPS   32(R9), Y0, Y7
+	ADDQ         R10, R9
+	VMASKMOVPS   (R9), Y1, Y8
+	VMASKMOVPS   32(R9), Y0, Y9
+	JMP          test
+
+step:
+	VMASKMOVPS   (DI), Y1, Y10
+	VMASKMOVPS   32(DI), Y0, Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DX)(CX*1), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (DX)(CX*2), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         SI, DX
+	ADDQ         SI, BX
+	ADDQ         R8, DI
+	SUBQ         $0x01, AX
+
+test:
+	TESTQ      AX, AX
+	JNZ        step
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       c+48(FP), AX
+	VMASKMOVPS Y2, Y1, (AX)
+	VMASKMOVPS Y3, Y0, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y1, (AX)
+	VMASKMOVPS Y5, Y0, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y6, Y1, (AX)
+	VMASKMOVPS Y7, Y0, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y8, Y1, (AX)
+	VMASKMOVPS Y9, Y0, 32(AX)
+	VZEROUPPER
+	RET
+
+// func tile2AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tile2AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         aRow+16(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         a+8(FP), DX
+	MOVQ         aCol+24(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         b+32(FP), SI
+	MOVQ         bRow+40(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         cols+64(FP), R8
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     laneNumbers0<>+0(SB), Y0, Y1
+	VPCMPGTD     laneNumbers8<>+0(SB), Y0, Y0
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	MOVB         accumulate+72(FP), R8
+	TESTB        R8, R8
+	JZ           test
+	MOVQ         cRow+56(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         c+48(FP), R8
+	VMASKMOVPS   (R8), Y1, Y2
+	VMASKMOVPS   32(R8), Y0, Y3
+	ADDQ         R9, R8
+	VMASKMOVPS   (R8), Y1, Y4
+	VMASKMOVPS   32(R8), Y0, Y5
+	JMP          test
+
+step:
+	VMASKMOVPS   (SI), Y1, Y6
+	VMASKMOVPS   32(SI), Y0, Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	SUBQ         $0x01, AX
+
+test:
+	TESTQ      AX, AX
+	JNZ        step
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       c+48(FP), AX
+	VMASKMOVPS Y2, Y1, (AX)
+	VMASKMOVPS Y3, Y0, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y1, (AX)
+	VMASKMOVPS Y5, Y0, 32(AX)
+	VZEROUPPER
+	RET
+
+// func tile1AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tile1AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         aRow+16(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         a+8(FP), CX
+	MOVQ         aCol+24(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         b+32(FP), BX
+	MOVQ         bRow+40(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         cols+64(FP), DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     laneNumbers0<>+0(SB), Y0, Y1
+	VPCMPGTD     laneNumbers8<>+0(SB), Y0, Y0
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	MOVB         accumulate+72(FP), DI
+	TESTB        DI, DI
+	JZ           test
+	MOVQ         cRow+56(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         c+48(FP), DI
+	VMASKMOVPS   (DI), Y1, Y2
+	VMASKMOVPS   32(DI), Y0, Y3
+	JMP          test
+
+step:
+	VMASKMOVPS   (BX), Y1, Y4
+	VMASKMOVPS   32(BX), Y0, Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         DX, CX
+	ADDQ         SI, BX
+	SUBQ         $0x01, AX
+
+test:
+	TESTQ      AX, AX
+	JNZ        step
+	MOVQ       cRow+56(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       c+48(FP), AX
+	VMASKMOVPS Y2, Y1, (AX)
+	VMASKMOVPS Y3, Y0, 32(AX)
 	VZEROUPPER
 	RET

@@ -14,12 +14,13 @@ type machine struct {
 	suffix string
 	lanes  int
 	vector func() reg.VecVirtual
-	wide   bool // AVX-512: mask registers, VSCALEFPS
+	wide   bool  // AVX-512: mask registers, VSCALEFPS
+	tiles  []int // heights of the matrix product's tiles; two registers a row, most of the registers in the highest
 }
 
 var (
-	avx512 = machine{"AVX512", 16, build.ZMM, true}
-	avx2   = machine{"AVX2", 8, build.YMM, false}
+	avx512 = machine{"AVX512", 16, build.ZMM, true, []int{12, 8, 4, 2, 1}}
+	avx2   = machine{"AVX2", 8, build.YMM, false, []int{6, 4, 2, 1}}
 )
 
 type vec = reg.VecVirtual

@@ -11,6 +11,9 @@ func main() {
 		for _, write := range kernels {
 			write(m)
 		}
+		for _, rows := range m.tiles {
+			tile(m, rows)
+		}
 	}
 	build.Generate()
 }
@@ -21,4 +24,5 @@ var kernels = []func(machine){
 	sumExp, expSum, expScale, softmaxGrad,
 	norm, normGradSums, normGrad,
 	swiglu, swigluGrad, rotate, adamW,
+	column,
 }

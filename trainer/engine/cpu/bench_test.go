@@ -1,0 +1,95 @@
+package cpu_test
+
+import (
+	"testing"
+
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/cpu"
+)
+
+// shape is what a model asks of the engine: the two sizes that the rest of the project measures by.
+type shape struct {
+	name                                string
+	batch, time, d, heads, ff, vocab, n int
+}
+
+var shapes = []shape{
+	{name: "tiny", batch: 16, time: 128, d: 128, heads: 4, ff: 352, vocab: 256},
+	{name: "small", batch: 8, time: 256, d: 256, heads: 4, ff: 1024, vocab: 4096},
+}
+
+// BenchmarkShapes runs every kernel at the sizes of a training step, one call an operation.
+//
+//	go test -run - -bench Shapes/small ./trainer/engine/cpu
+func BenchmarkShapes(b *testing.B) {
+	for _, s := range shapes {
+		s.n = s.batch * s.time
+		for _, library := range []string{"onednn", "openblas", "accelerate", "gonum"} {
+			e, err := cpu.Open(engine.Options{Library: library})
+			if err != nil {
+				continue
+			}
+			products(b, e, s, s.name+"/"+library)
+			attention(b, e, s, s.name+"/"+library)
+		}
+		e, err := cpu.Open(engine.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		rows(b, e, s)
+	}
+}
+
+func products(b *testing.B, e engine.Engine, s shape, name string) {
+	for _, w := range []struct {
+		name    string
+		out, in int
+	}{{"qkv", 3 * s.d, s.d}, {"out", s.d, s.d}, {"gate-up", 2 * s.ff, s.d}, {"down", s.d, s.ff}, {"head", s.vocab, s.d}} {
+		x, y, weight := e.Alloc(s.n*w.in), e.Alloc(s.n*w.out), e.Alloc(w.in*w.out)
+		measure(b, name+"/"+w.name+"/forward", "GFLOP/s", 2*s.n*w.in*w.out, func() { e.MatMul(y, x, weight, false, true, s.n, w.out, w.in, false) })
+		measure(b, name+"/"+w.name+"/dx", "GFLOP/s", 2*s.n*w.in*w.out, func() { e.MatMul(x, y, weight, false, false, s.n, w.in, w.out, false) })
+		measure(b, name+"/"+w.name+"/dw", "GFLOP/s", 2*s.n*w.in*w.out, func() { e.MatMul(weight, y, x, true, false, w.out, w.in, s.n, true) })
+	}
+}
+
+// Attention counts the products below the diagonal: two forward, five backward.
+func attention(b *testing.B, e engine.Engine, s shape, name string) {
+	a := engine.Attention{Batch: s.batch, Time: s.time, Heads: s.heads, KVHeads: s.heads, HeadDim: s.d / s.heads, RopeBase: 10000}
+	qkv, dqkv, y, dy, lse := e.Alloc(3*s.n*s.d), e.Alloc(3*s.n*s.d), e.Alloc(s.n*s.d), e.Alloc(s.n*s.d), e.Alloc(s.n*s.heads)
+	product := s.n * s.time * s.d
+	measure(b, name+"/attend", "GFLOP/s", 2*product, func() { e.Attend(y, lse, qkv, a) })
+	measure(b, name+"/attend gradient", "GFLOP/s", 5*product, func() { e.AttendGrad(dqkv, dy, y, lse, qkv, a) })
+}
+
+func rows(b *testing.B, e engine.Engine, s shape) {
+	nd, nf, nv := s.n*s.d, s.n*s.ff, s.n*s.vocab
+	x, y, z, w, r := e.Alloc(nd), e.Alloc(nd), e.Alloc(nd), e.Alloc(s.d), e.Alloc(s.n)
+	gu, dgu, h := e.Alloc(2*nf), e.Alloc(2*nf), e.Alloc(nf)
+	logits, ids, loss, table := e.Alloc(nv), e.Alloc(s.n), e.Alloc(1), e.Alloc(s.vocab*s.d)
+	params := 2*s.vocab*s.d + 4*(4*s.d*s.d+3*s.d*s.ff)
+	p, g, m, v := e.Alloc(params), e.Alloc(params), e.Alloc(params), e.Alloc(params)
+	measure(b, s.name+"/add", "GB/s", 12*nd, func() { e.Add(z, x, y) })
+	measure(b, s.name+"/rmsnorm", "GB/s", 8*nd, func() { e.RMSNorm(y, r, x, w, s.n, s.d, 1e-5) })
+	measure(b, s.name+"/rmsnorm gradient", "GB/s", 12*nd, func() { e.RMSNormGrad(z, w, y, x, w, r, s.n, s.d) })
+	measure(b, s.name+"/swiglu", "GB/s", 12*nf, func() { e.SwiGLU(h, gu, s.n, s.ff) })
+	measure(b, s.name+"/swiglu gradient", "GB/s", 20*nf, func() { e.SwiGLUGrad(dgu, h, gu, s.n, s.ff) })
+	measure(b, s.name+"/embed", "GB/s", 8*nd, func() { e.Embed(y, table, ids, s.n, s.d) })
+	measure(b, s.name+"/embed gradient", "GB/s", 12*nd, func() { e.EmbedGrad(table, y, ids, s.n, s.d) })
+	measure(b, s.name+"/cross-entropy", "GB/s", 4*nv, func() { e.CrossEntropy(loss, r, logits, ids, s.n, s.vocab) })
+	measure(b, s.name+"/cross-entropy gradient", "GB/s", 8*nv, func() { e.CrossEntropyGrad(logits, logits, r, ids, s.n, s.vocab, 1) })
+	measure(b, s.name+"/sum of squares", "GB/s", 4*params, func() { e.SumSquares(g) })
+	measure(b, s.name+"/adamw", "GB/s", 28*params, func() {
+		e.AdamW(p, g, m, v, [][2]int{{0, params}}, engine.AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Scale: 1, Count: 9})
+	})
+}
+
+// measure reports work units (floating-point operations, bytes) a nanosecond.
+func measure(b *testing.B, name, unit string, work int, call func()) {
+	b.Run(name, func(b *testing.B) {
+		call()
+		for b.Loop() {
+			call()
+		}
+		b.ReportMetric(float64(work)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), unit)
+	})
+}

@@ -1,0 +1,50 @@
+package kernels
+
+import "unsafe"
+
+// Tile computes a few rows of C = A·B, or C + A·B, for as many columns as two registers hold. Strides are in elements:
+// A[i,p] is a[i·aRow + p·aCol], B[p,j] is b[p·bRow + j], C[i,j] is c[i·cRow + j].
+type Tile func(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool)
+
+// Tiles is a matrix product cut into tiles of several heights.
+type Tiles struct {
+	Cols    int // most columns of a tile
+	Heights []Height
+}
+
+// Height is the tile of that many rows.
+type Height struct {
+	Rows int
+	Tile Tile
+}
+
+// Operand is the left factor: element (i, p) is Data[i·Row + p·Col], so a transpose is an exchange of strides.
+type Operand struct {
+	Data     *float32
+	Row, Col int
+}
+
+// Product computes C[m,n] = A·B, or C + A·B, with B [k,n] and C row by row. It copies nothing, so it is fast while a
+// strip of B, k rows of Cols columns, stays in the first-level cache, and for small products without that.
+func (t Tiles) Product(m, n, k int, a Operand, b *float32, bRow int, c *float32, cRow int, accumulate bool) {
+	for j := 0; j < n; j += t.Cols {
+		cols := min(t.Cols, n-j)
+		i := 0
+		for _, h := range t.Heights {
+			for ; m-i >= h.Rows; i += h.Rows {
+				h.Tile(k, offset(a.Data, i*a.Row), a.Row, a.Col, offset(b, j), bRow, offset(c, i*cRow+j), cRow, cols, accumulate)
+			}
+		}
+	}
+}
+
+func offset(p *float32, elements int) *float32 {
+	return (*float32)(unsafe.Add(unsafe.Pointer(p), 4*elements))
+}
+
+// Transpose: dst[j·dstRow + i] = src[i·srcRow + j] for rows × cols elements of src.
+func (s *Set) Transpose(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
+	for j := range cols {
+		s.Column(dst[j*dstRow:j*dstRow+rows], &src[j], srcRow)
+	}
+}
