@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/skein-train/skein/gradients"
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/auto"
 	"github.com/skein-train/skein/trainer/internal/plain"
 )
 
@@ -99,6 +101,36 @@ func TestMicroBatchesAddUpToTheBatch(t *testing.T) {
 					t.Fatalf("gradient %d: %g in micro-batches, %g at once", i, g[i], grads[0][i])
 				}
 			}
+		}
+	}
+}
+
+// Kernels are compared one by one in enginetest; this is the whole model, wired and planned the same way.
+func TestEnginesAgreeOnTheGradient(t *testing.T) {
+	e, err := auto.Open(engine.Options{Kind: "cpu", Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, o := range []Options{tiny(), tied(), fragmented()} {
+		o.Inner.Optimizer = "none"
+		var grads []gradients.Vec
+		for _, e := range []engine.Engine{o.Engine, e} {
+			o.Engine = e
+			r := newReplica(t, o)
+			rough(r)
+			steps(t, r, 1)
+			g := make(gradients.Vec, r.Len())
+			r.Delta(g, nil, whole(r))
+			grads = append(grads, g)
+		}
+		var diff, norm float64
+		for i, want := range grads[0] {
+			diff += math.Pow(float64(grads[1][i]-want), 2)
+			norm += math.Pow(float64(want), 2)
+		}
+		if math.Sqrt(diff/norm) > 1e-5 {
+			t.Errorf("%s is off by %g of the reference's gradient", e.Name(), math.Sqrt(diff/norm))
 		}
 	}
 }

@@ -71,6 +71,10 @@ func TestLoadRefusesOtherShapes(t *testing.T) {
 	if r.Load([]gradients.Vec{vecs[0], vecs[1], vecs[2][1:]}, counters) == nil {
 		t.Error("a short vector was accepted")
 	}
+	counters[2] = math.MaxUint64
+	if r.Load(vecs, counters) == nil {
+		t.Error("an overflowing position was accepted")
+	}
 }
 
 func TestDeltaIsAnchorMinusParams(t *testing.T) {

@@ -45,14 +45,17 @@ func (r *Replica) Load(vecs []gradients.Vec, counters []uint64) error {
 			return fmt.Errorf("trainer: load: vector %d has %d elements, the model %d", i, len(v), bufs[i].Len)
 		}
 	}
+	seat := shards.Seat{First: counters[1], Start: counters[2], Count: counters[3]}
+	if seat.Start+seat.Count < seat.Start {
+		return fmt.Errorf("trainer: load: %d reserved sequences from %d on overflow", seat.Count, seat.Start)
+	}
 	for i, v := range vecs {
 		r.engine.Upload(bufs[i], v)
 	}
 	if r.adamw != nil {
 		r.adamw.Count = counters[0]
 	}
-	r.step, r.tokens = counters[1], counters[4]
-	r.seat = shards.Seat{First: r.step, Start: counters[2], Count: counters[3]}
+	r.step, r.seat, r.tokens = seat.First, seat, counters[4]
 	return nil
 }
 

@@ -122,7 +122,7 @@ func (b *Builder) apply(o *op, ins ...*gorgonia.Node) *gorgonia.Node {
 	b.ids++
 	o.b, o.id, o.args = b, b.ids, make([]engine.Buf, len(ins))
 	for _, n := range ins {
-		o.in, o.from = append(o.in, n.Type()), append(o.from, ValueOf(n))
+		o.from = append(o.from, ValueOf(n))
 	}
 	if o.diff == nil {
 		o.diff = make([]bool, len(ins))

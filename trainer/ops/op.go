@@ -26,7 +26,6 @@ type op struct {
 	name string
 	id   int // unique in its graph
 	b    *Builder
-	in   []hm.Type
 	from []*Value // the inputs' values
 	out  *Value
 	side []*Value // further results, kept for the gradient op
@@ -43,11 +42,15 @@ type op struct {
 var _ gorgonia.SDOp = (*op)(nil)
 
 // Arity implements gorgonia.Op.
-func (o *op) Arity() int { return len(o.in) }
+func (o *op) Arity() int { return len(o.from) }
 
 // Type implements gorgonia.Op: in → … → out.
 func (o *op) Type() hm.Type {
-	return hm.NewFnType(append(append([]hm.Type{}, o.in...), o.out.Type())...)
+	var ts []hm.Type
+	for _, v := range o.from {
+		ts = append(ts, v.Type())
+	}
+	return hm.NewFnType(append(ts, o.out.Type())...)
 }
 
 // InferShape implements gorgonia.Op.

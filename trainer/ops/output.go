@@ -1,0 +1,23 @@
+package ops
+
+import (
+	"github.com/skein-train/skein/trainer/engine"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// LastRow copies row Pass.Row of x [N, D] to y [1, D]. It has no gradient.
+func (b *Builder) LastRow(x *gorgonia.Node) *gorgonia.Node {
+	d := x.Shape()[1]
+	return b.apply(&op{name: "lastrow", out: float32s(1, d), over: -1,
+		run: func(y engine.Buf, in []engine.Buf) {
+			at := b.pass.Row * d
+			b.engine.Copy(y, in[0].Slice(at, at+d))
+		}}, x)
+}
+
+// Output copies x to buf, where it stays when the run is over. It has no gradient.
+func (b *Builder) Output(x *gorgonia.Node, buf engine.Buf) *gorgonia.Node {
+	return b.apply(&op{name: "output", out: fixed(tensor.Float32, buf, x.Shape()...), over: -1,
+		run: func(y engine.Buf, in []engine.Buf) { b.engine.Copy(y, in[0]) }}, x)
+}
