@@ -38,11 +38,8 @@ func (e *Engine) rope(a engine.Attention) ropeTable {
 	return t
 }
 
-// rotate writes scale times the rotated rows of src to dst, one row a position; rows lie stride elements apart.
-func (t ropeTable) rotate(k *kernels.Set, dst []float32, dstStride int, src []float32, srcStride, time int, sin []float32, scale float32) {
-	h := t.half
-	for pos := range time {
-		d, s := dst[pos*dstStride:pos*dstStride+2*h], src[pos*srcStride:pos*srcStride+2*h]
-		k.Rotate(d[:h], d[h:], s[:h], s[h:], t.cos[pos*h:pos*h+h], sin[pos*h:pos*h+h], scale)
-	}
+// rotate writes scale times the rotated rows of src to dst, one row a position; rows lie dstRow and srcRow elements
+// apart. sin is t.sin, or t.back to rotate back.
+func (t ropeTable) rotate(k *kernels.Set, dst []float32, dstRow int, src []float32, srcRow, time int, sin []float32, scale float32) {
+	k.Rotate(&dst[0], dstRow, &src[0], srcRow, &t.cos[0], &sin[0], time, t.half, scale)
 }

@@ -43,8 +43,10 @@ type Set struct {
 	// SwiGLUGrad: dup = dy·gate·s, dgate = dy·up·s·(1 + gate·(1−s)), s = σ(gate).
 	SwiGLUGrad func(dgate, dup, dy, gate, up []float32)
 
-	// Rotate: (dlo, dhi) = a·(lo·cos − hi·sin, lo·sin + hi·cos).
-	Rotate func(dlo, dhi, lo, hi, cos, sin []float32, a float32)
+	// Rotate turns the two halves of each row by that row's angles, scaled: with lo and hi the halves,
+	// dst = a·(lo·cos − hi·sin, lo·sin + hi·cos). Rows lie dstRow and srcRow elements apart, those of cos and sin
+	// [rows, half] side by side. There is at least one row.
+	Rotate func(dst *float32, dstRow int, src *float32, srcRow int, cos, sin *float32, rows, half int, a float32)
 
 	// AdamW: with g' = Scale·g: m = Beta1·m + (1−Beta1)·g', v = Beta2·v + (1−Beta2)·g'²,
 	// p = Keep·p − Rate·m/(√(v·Correct2) + Eps).

@@ -36,8 +36,12 @@ var calls = []call{
 		s.SwiGLUGrad(x[0], x[1], x[2], x[3], x[4])
 		return 0
 	}},
-	{"Rotate", 6, func(s *Set, x [][]float32, a, _ float32) float64 {
-		s.Rotate(x[0], x[1], x[2], x[3], x[4], x[5], a)
+	{"Rotate", 4, func(s *Set, x [][]float32, a, _ float32) float64 {
+		for rows := 1; rows <= 2; rows++ { // one row of all, then two of half of it
+			if half := len(x[0]) / 2 / rows; half > 0 {
+				s.Rotate(&x[0][0], 2*half, &x[1][0], 2*half, &x[2][0], &x[3][0], rows, half, a)
+			}
+		}
 		return 0
 	}},
 	{"AdamW", 4, func(s *Set, x [][]float32, a, b float32) float64 {

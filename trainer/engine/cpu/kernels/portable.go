@@ -130,11 +130,14 @@ func swigluGrad(dgate, dup, dy, gate, up []float32) {
 	}
 }
 
-func rotate(dlo, dhi, lo, hi, cos, sin []float32, a float32) {
-	dhi, lo, hi, cos, sin = dhi[:len(dlo)], lo[:len(dlo)], hi[:len(dlo)], cos[:len(dlo)], sin[:len(dlo)]
-	for i := range dlo {
-		l, h := a*lo[i], a*hi[i]
-		dlo[i], dhi[i] = l*cos[i]-h*sin[i], l*sin[i]+h*cos[i]
+func rotate(dst *float32, dstRow int, src *float32, srcRow int, cos, sin *float32, rows, half int, a float32) {
+	for r := range rows {
+		d, s := unsafe.Slice(offset(dst, r*dstRow), 2*half), unsafe.Slice(offset(src, r*srcRow), 2*half)
+		cos, sin := unsafe.Slice(offset(cos, r*half), half), unsafe.Slice(offset(sin, r*half), half)
+		for i := range half {
+			lo, hi := a*s[i], a*s[i+half]
+			d[i], d[i+half] = lo*cos[i]-hi*sin[i], lo*sin[i]+hi*cos[i]
+		}
 	}
 }
 

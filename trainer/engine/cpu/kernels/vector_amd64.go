@@ -74,10 +74,10 @@ func swigluAVX512(y []float32, gate []float32, up []float32)
 //go:noescape
 func swigluGradAVX512(dgate []float32, dup []float32, dy []float32, gate []float32, up []float32)
 
-// rotateAVX512: a·(lo·cos − hi·sin, lo·sin + hi·cos)
+// rotateAVX512: per row a·(lo·cos − hi·sin, lo·sin + hi·cos)
 //
 //go:noescape
-func rotateAVX512(dlo []float32, dhi []float32, lo []float32, hi []float32, cos []float32, sin []float32, a float32)
+func rotateAVX512(dst *float32, dstRow int, src *float32, srcRow int, cos *float32, sin *float32, rows int, half int, a float32)
 
 // adamWAVX512: one step; s points to the nine scalars of AdamW
 //
@@ -184,10 +184,10 @@ func swigluAVX2(y []float32, gate []float32, up []float32)
 //go:noescape
 func swigluGradAVX2(dgate []float32, dup []float32, dy []float32, gate []float32, up []float32)
 
-// rotateAVX2: a·(lo·cos − hi·sin, lo·sin + hi·cos)
+// rotateAVX2: per row a·(lo·cos − hi·sin, lo·sin + hi·cos)
 //
 //go:noescape
-func rotateAVX2(dlo []float32, dhi []float32, lo []float32, hi []float32, cos []float32, sin []float32, a float32)
+func rotateAVX2(dst *float32, dstRow int, src *float32, srcRow int, cos *float32, sin *float32, rows int, half int, a float32)
 
 // adamWAVX2: one step; s points to the nine scalars of AdamW
 //

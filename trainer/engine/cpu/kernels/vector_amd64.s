@@ -1471,58 +1471,75 @@ done:
 	VZEROUPPER
 	RET
 
-// func rotateAVX512(dlo []float32, dhi []float32, lo []float32, hi []float32, cos []float32, sin []float32, a float32)
+// func rotateAVX512(dst *float32, dstRow int, src *float32, srcRow int, cos *float32, sin *float32, rows int, half int, a float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·rotateAVX512(SB), NOSPLIT, $0-148
-	MOVQ         dlo_base+0(FP), AX
-	MOVQ         dhi_base+24(FP), CX
-	MOVQ         lo_base+48(FP), DX
-	MOVQ         hi_base+72(FP), BX
-	MOVQ         cos_base+96(FP), SI
-	MOVQ         sin_base+120(FP), DI
-	VBROADCASTSS a+144(FP), Z0
-	MOVQ         dlo_len+8(FP), R8
-	XORQ         R9, R9
-	JMP          singleTest
+TEXT ·rotateAVX512(SB), NOSPLIT, $0-68
+	MOVQ         half+56(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         dst+0(FP), CX
+	LEAQ         (CX)(AX*1), DX
+	MOVQ         src+16(FP), BX
+	LEAQ         (BX)(AX*1), SI
+	MOVQ         cos+32(FP), DI
+	MOVQ         sin+40(FP), R8
+	VBROADCASTSS a+64(FP), Z0
+	MOVQ         rows+48(FP), R9
+	MOVQ         dstRow+8(FP), R11
+	SHLQ         $0x02, R11
+	MOVQ         srcRow+24(FP), R12
+	SHLQ         $0x02, R12
+
+row:
+	MOVQ half+56(FP), R10
+	XORQ R13, R13
+	JMP  singleTest
 
 single:
-	VMOVUPS      (DX)(R9*4), Z1
+	VMOVUPS      (BX)(R13*4), Z1
 	VMULPS       Z1, Z0, Z1
-	VMOVUPS      (BX)(R9*4), Z2
+	VMOVUPS      (SI)(R13*4), Z2
 	VMULPS       Z2, Z0, Z2
-	VMOVUPS      (SI)(R9*4), Z3
-	VMOVUPS      (DI)(R9*4), Z4
+	VMOVUPS      (DI)(R13*4), Z3
+	VMOVUPS      (R8)(R13*4), Z4
 	VMULPS       Z3, Z1, Z5
 	VFNMADD231PS Z4, Z2, Z5
-	VMOVUPS      Z5, (AX)(R9*4)
+	VMOVUPS      Z5, (CX)(R13*4)
 	VMULPS       Z4, Z1, Z1
 	VFMADD231PS  Z3, Z2, Z1
-	VMOVUPS      Z1, (CX)(R9*4)
-	ADDQ         $0x10, R9
+	VMOVUPS      Z1, (DX)(R13*4)
+	ADDQ         $0x10, R13
 
 singleTest:
-	LEAQ         16(R9), R10
-	CMPQ         R10, R8
+	LEAQ         16(R13), R14
+	CMPQ         R14, R10
 	JLE          single
-	SUBQ         R9, R8
+	SUBQ         R13, R10
 	JE           done
-	MOVL         $0xffffffff, R10
-	BZHIL        R8, R10, R10
-	KMOVW        R10, K1
-	VMOVUPS.Z    (DX)(R9*4), K1, Z1
+	MOVL         $0xffffffff, R14
+	BZHIL        R10, R14, R14
+	KMOVW        R14, K1
+	VMOVUPS.Z    (BX)(R13*4), K1, Z1
 	VMULPS       Z1, Z0, Z1
-	VMOVUPS.Z    (BX)(R9*4), K1, Z2
-	VMULPS       Z2, Z0, Z0
-	VMOVUPS.Z    (SI)(R9*4), K1, Z2
-	VMOVUPS.Z    (DI)(R9*4), K1, Z3
-	VMULPS       Z2, Z1, Z4
-	VFNMADD231PS Z3, Z0, Z4
-	VMOVUPS      Z4, K1, (AX)(R9*4)
-	VMULPS       Z3, Z1, Z1
-	VFMADD231PS  Z2, Z0, Z1
-	VMOVUPS      Z1, K1, (CX)(R9*4)
+	VMOVUPS.Z    (SI)(R13*4), K1, Z2
+	VMULPS       Z2, Z0, Z2
+	VMOVUPS.Z    (DI)(R13*4), K1, Z3
+	VMOVUPS.Z    (R8)(R13*4), K1, Z4
+	VMULPS       Z3, Z1, Z5
+	VFNMADD231PS Z4, Z2, Z5
+	VMOVUPS      Z5, K1, (CX)(R13*4)
+	VMULPS       Z4, Z1, Z1
+	VFMADD231PS  Z3, Z2, Z1
+	VMOVUPS      Z1, K1, (DX)(R13*4)
 
 done:
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ R12, BX
+	ADDQ R12, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	SUBQ $0x01, R9
+	JNZ  row
 	VZEROUPPER
 	RET
 
@@ -3543,58 +3560,75 @@ done:
 	VZEROUPPER
 	RET
 
-// func rotateAVX2(dlo []float32, dhi []float32, lo []float32, hi []float32, cos []float32, sin []float32, a float32)
+// func rotateAVX2(dst *float32, dstRow int, src *float32, srcRow int, cos *float32, sin *float32, rows int, half int, a float32)
 // Requires: AVX, FMA3
-TEXT ·rotateAVX2(SB), NOSPLIT, $0-148
-	MOVQ         dlo_base+0(FP), AX
-	MOVQ         dhi_base+24(FP), CX
-	MOVQ         lo_base+48(FP), DX
-	MOVQ         hi_base+72(FP), BX
-	MOVQ         cos_base+96(FP), SI
-	MOVQ         sin_base+120(FP), DI
-	VBROADCASTSS a+144(FP), Y0
-	MOVQ         dlo_len+8(FP), R8
-	XORQ         R9, R9
-	JMP          singleTest
+TEXT ·rotateAVX2(SB), NOSPLIT, $0-68
+	MOVQ         half+56(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         dst+0(FP), CX
+	LEAQ         (CX)(AX*1), DX
+	MOVQ         src+16(FP), BX
+	LEAQ         (BX)(AX*1), SI
+	MOVQ         cos+32(FP), DI
+	MOVQ         sin+40(FP), R8
+	VBROADCASTSS a+64(FP), Y0
+	MOVQ         rows+48(FP), R9
+	MOVQ         dstRow+8(FP), R11
+	SHLQ         $0x02, R11
+	MOVQ         srcRow+24(FP), R12
+	SHLQ         $0x02, R12
+
+row:
+	MOVQ half+56(FP), R10
+	XORQ R13, R13
+	JMP  singleTest
 
 single:
-	VMOVUPS      (DX)(R9*4), Y1
+	VMOVUPS      (BX)(R13*4), Y1
 	VMULPS       Y1, Y0, Y1
-	VMOVUPS      (BX)(R9*4), Y2
+	VMOVUPS      (SI)(R13*4), Y2
 	VMULPS       Y2, Y0, Y2
-	VMOVUPS      (SI)(R9*4), Y3
-	VMOVUPS      (DI)(R9*4), Y4
+	VMOVUPS      (DI)(R13*4), Y3
+	VMOVUPS      (R8)(R13*4), Y4
 	VMULPS       Y3, Y1, Y5
 	VFNMADD231PS Y4, Y2, Y5
-	VMOVUPS      Y5, (AX)(R9*4)
+	VMOVUPS      Y5, (CX)(R13*4)
 	VMULPS       Y4, Y1, Y1
 	VFMADD231PS  Y3, Y2, Y1
-	VMOVUPS      Y1, (CX)(R9*4)
-	ADDQ         $0x08, R9
+	VMOVUPS      Y1, (DX)(R13*4)
+	ADDQ         $0x08, R13
 
 singleTest:
-	LEAQ         8(R9), R10
-	CMPQ         R10, R8
+	LEAQ         8(R13), R14
+	CMPQ         R14, R10
 	JLE          single
-	SUBQ         R9, R8
+	SUBQ         R13, R10
 	JE           done
-	LEAQ         laneMasks<>+0(SB), R10
-	NEGQ         R8
-	VMOVUPS      32(R10)(R8*4), Y1
-	VMASKMOVPS   (DX)(R9*4), Y1, Y2
+	LEAQ         laneMasks<>+0(SB), R14
+	NEGQ         R10
+	VMOVUPS      32(R14)(R10*4), Y1
+	VMASKMOVPS   (BX)(R13*4), Y1, Y2
 	VMULPS       Y2, Y0, Y2
-	VMASKMOVPS   (BX)(R9*4), Y1, Y3
-	VMULPS       Y3, Y0, Y0
-	VMASKMOVPS   (SI)(R9*4), Y1, Y3
-	VMASKMOVPS   (DI)(R9*4), Y1, Y4
-	VMULPS       Y3, Y2, Y5
-	VFNMADD231PS Y4, Y0, Y5
-	VMASKMOVPS   Y5, Y1, (AX)(R9*4)
-	VMULPS       Y4, Y2, Y2
-	VFMADD231PS  Y3, Y0, Y2
-	VMASKMOVPS   Y2, Y1, (CX)(R9*4)
+	VMASKMOVPS   (SI)(R13*4), Y1, Y3
+	VMULPS       Y3, Y0, Y3
+	VMASKMOVPS   (DI)(R13*4), Y1, Y4
+	VMASKMOVPS   (R8)(R13*4), Y1, Y5
+	VMULPS       Y4, Y2, Y6
+	VFNMADD231PS Y5, Y3, Y6
+	VMASKMOVPS   Y6, Y1, (CX)(R13*4)
+	VMULPS       Y5, Y2, Y2
+	VFMADD231PS  Y4, Y3, Y2
+	VMASKMOVPS   Y2, Y1, (DX)(R13*4)
 
 done:
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ R12, BX
+	ADDQ R12, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	SUBQ $0x01, R9
+	JNZ  row
 	VZEROUPPER
 	RET
 

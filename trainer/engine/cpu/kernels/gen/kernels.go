@@ -5,6 +5,7 @@ import (
 
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
 )
 
 // The kernels. What each computes is defined in the package that they are written for.
@@ -150,15 +151,43 @@ func swigluGrad(m machine) {
 }
 
 func rotate(m machine) {
-	f := m.begin("rotate", "func(dlo, dhi, lo, hi, cos, sin []float32, a float32)", "a·(lo·cos − hi·sin, lo·sin + hi·cos)")
-	p, a := f.slices("dlo", "dhi", "lo", "hi", "cos", "sin"), f.scalar("a")
-	f.each("dlo", 1, func(int) {
-		lo, hi := f.mul(a, f.load(p[2])), f.mul(a, f.load(p[3]))
-		cos, sin := f.load(p[4]), f.load(p[5])
-		f.store(p[0], f.subMul(f.mul(lo, cos), hi, sin))
-		f.store(p[1], f.addMul(f.mul(lo, sin), hi, cos))
+	f := m.begin("rotate", "func(dst *float32, dstRow int, src *float32, srcRow int, cos, sin *float32, rows, half int, a float32)",
+		"per row a·(lo·cos − hi·sin, lo·sin + hi·cos)")
+	width := elements("half")
+	dlo, dhi := halves("dst", width)
+	lo, hi := halves("src", width)
+	cos, sin := pointer("cos"), pointer("sin")
+	a, rows, n := f.scalar("a"), build.Load(build.Param("rows"), build.GP64()), build.GP64()
+	dstRow, srcRow := elements("dstRow"), elements("srcRow")
+	build.Label("row")
+	build.Load(build.Param("half"), n)
+	f.upTo(n, 1, func(int) {
+		lo, hi := f.mul(a, f.load(lo)), f.mul(a, f.load(hi))
+		cos, sin := f.load(cos), f.load(sin)
+		f.store(dlo, f.subMul(f.mul(lo, cos), hi, sin))
+		f.store(dhi, f.addMul(f.mul(lo, sin), hi, cos))
 	})
+	advance(dstRow, dlo, dhi)
+	advance(srcRow, lo, hi)
+	advance(width, cos, sin)
+	build.SUBQ(operand.Imm(1), rows)
+	build.JNZ(operand.LabelRef("row"))
 	f.end()
+}
+
+func pointer(name string) array { return array{build.Load(build.Param(name), build.GP64())} }
+
+// halves are the two halves of a row that starts at a pointer parameter.
+func halves(name string, width reg.Register) (lo, hi array) {
+	lo, hi = pointer(name), array{build.GP64()}
+	build.LEAQ(operand.Mem{Base: lo.base, Index: width, Scale: 1}, hi.base)
+	return lo, hi
+}
+
+func advance(step reg.Register, arrays ...array) {
+	for _, a := range arrays {
+		build.ADDQ(step, a.base)
+	}
 }
 
 func adamW(m machine) {

@@ -86,6 +86,11 @@ func (f *function) scalar(name string) vec {
 func (f *function) each(name string, unroll int, body func(u int)) {
 	n := build.GP64()
 	build.Load(build.Param(name).Len(), n)
+	f.upTo(n, unroll, body)
+}
+
+// upTo is each with the number of elements in a register, which it uses up.
+func (f *function) upTo(n reg.GPVirtual, unroll int, body func(u int)) {
 	f.index = build.GP64()
 	build.XORQ(f.index, f.index)
 	if unroll > 1 {
