@@ -11,6 +11,7 @@ import (
 func TestOneDNN(t *testing.T)     { conform(t, "onednn") }
 func TestOpenBLAS(t *testing.T)   { conform(t, "openblas") }
 func TestAccelerate(t *testing.T) { conform(t, "accelerate") }
+func TestBuiltin(t *testing.T)    { conform(t, "builtin") }
 func TestGonum(t *testing.T)      { conform(t, "gonum") }
 
 func conform(t *testing.T, library string) {

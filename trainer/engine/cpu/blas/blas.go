@@ -25,7 +25,7 @@ type Multiplier interface {
 
 // Library describes one candidate.
 type Library struct {
-	Name    string // the name that Open takes: onednn, openblas, accelerate, gonum
+	Name    string // the name that Open takes: onednn, openblas, accelerate, builtin, gonum
 	Title   string // as people write it: oneDNN
 	Path    string // the file, when found
 	Version string // what it says about itself, when found
@@ -55,7 +55,7 @@ func Open(name string) (Multiplier, Library, error) {
 	return nil, Library{}, fmt.Errorf("matrix library %q: %w", name, errUnknown)
 }
 
-var errUnknown = errors.New("no such library; know onednn, openblas, accelerate, gonum")
+var errUnknown = errors.New("no such library; know onednn, openblas, accelerate, builtin, gonum")
 
 // Probe looks for every library this system may have, fastest first. It loads what it finds.
 func Probe() []Library {

@@ -11,7 +11,7 @@ import (
 )
 
 func probes() []func() Library {
-	return append(systemProbes(), gonumLibrary)
+	return append(systemProbes(), builtinLibrary, gonumLibrary)
 }
 
 // library is an open shared object.

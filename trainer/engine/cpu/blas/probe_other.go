@@ -2,7 +2,7 @@
 
 package blas
 
-// probes: run-time loading is written for Linux and macOS only.
+// probes: loading libraries at run time is written for Linux and macOS only.
 func probes() []func() Library {
-	return []func() Library{gonumLibrary}
+	return []func() Library{builtinLibrary, gonumLibrary}
 }
