@@ -71,18 +71,30 @@ func must[T any](v T, err error) func(t *testing.T) T {
 	}
 }
 
-// knownCIDs are what Kubo gives: ipfs add -r --cid-version=1 --raw-leaves.
+// knownCIDs come from another implementation of the same rules as `ipfs add -r --cid-version=1 --raw-leaves`: the
+// JavaScript package ipfs-unixfs-importer 17, with cidVersion 1, raw leaves, chunks of 262144 bytes and 174 links a node.
 func knownCIDs(t *testing.T, s checkpoint.Store) {
-	for _, c := range []struct {
-		contents map[string]string
-		want     string
-	}{
-		{nil, "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354"},
+	for want, contents := range map[string]map[string]string{
+		"bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354": {},
+		"bafybeiazssf44ihkmhssymvikxl4iqbrvmga7kpoua57rriskwhvg6pvmi": {
+			"hello": "hello", "empty": "", "sub/one": sequence(256<<10, 1), "sub/two": sequence(256<<10+1, 2),
+			"sub/deep/zeros": strings.Repeat("\x00", 1<<20), "big": sequence(174*(256<<10)+1, 3), // the first of two levels
+		},
 	} {
-		if got := add(t, s, "known", c.contents); got != c.want {
-			t.Errorf("CID %s, want %s", got, c.want)
+		if got := add(t, s, "known", contents); got != want {
+			t.Errorf("CID %s, want %s", got, want)
 		}
 	}
+}
+
+// sequence is simple enough to be written again in any language.
+func sequence(n int, x uint32) string {
+	b := make([]byte, n)
+	for i := range b {
+		x = x*1664525 + 1013904223
+		b[i] = byte(x >> 24)
+	}
+	return string(b)
 }
 
 func foldersComeBack(t *testing.T, s checkpoint.Store) {
