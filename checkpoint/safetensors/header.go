@@ -10,25 +10,27 @@ import (
 )
 
 // readHeader reads and checks everything before the values: sizes, names, types, and that the tensors lie end to end
-// up to the end of the file.
-func readHeader(r io.Reader, size int64, max int) ([]Tensor, error) {
+// up to the end of the file. n is their number of values.
+func readHeader(r io.Reader, size int64, max int) (tensors []Tensor, n int, err error) {
 	var length [8]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
-		return nil, fmt.Errorf("%w: length of the header: %w", ErrFormat, err)
+		return nil, 0, fmt.Errorf("%w: length of the header: %w", ErrFormat, err)
 	}
-	n := binary.LittleEndian.Uint64(length[:])
-	if n > MaxHeader || size < 8 || n > uint64(size-8) {
-		return nil, fmt.Errorf("%w: header of %d bytes in a file of %d, at most %d allowed", ErrFormat, n, size, MaxHeader)
+	bytes := binary.LittleEndian.Uint64(length[:])
+	if bytes > MaxHeader || size < 8 || bytes > uint64(size-8) {
+		return nil, 0, fmt.Errorf("%w: header of %d bytes in a file of %d, at most %d allowed", ErrFormat, bytes, size, MaxHeader)
 	}
-	head := make([]byte, n)
+	head := make([]byte, bytes)
 	if _, err := io.ReadFull(r, head); err != nil {
-		return nil, fmt.Errorf("%w: header: %w", ErrFormat, err)
+		return nil, 0, fmt.Errorf("%w: header: %w", ErrFormat, err)
 	}
 	entries, err := parseHeader(head)
 	if err != nil {
-		return nil, fmt.Errorf("%w: header: %w", ErrFormat, err)
+		return nil, 0, fmt.Errorf("%w: header: %w", ErrFormat, err)
 	}
-	return layOut(entries, size-8-int64(n), max)
+	data := size - 8 - int64(bytes)
+	tensors, err = layOut(entries, data, max)
+	return tensors, int(data / 4), err
 }
 
 // entry is one tensor as the header describes it.

@@ -100,29 +100,40 @@ func (r *values) Read(p []byte) (int, error) {
 }
 
 // Read reads a file of exactly size bytes from r. At most max values are allocated, and never more than size holds.
-// Tensors come back in the order of their values. Any float32 bit pattern is accepted.
-func Read(r io.Reader, size int64, max int) ([]Tensor, error) {
-	tensors, err := readHeader(r, size, max)
+// Tensors come back in the order of their values and share the memory of all, the values end to end. Any float32 bit
+// pattern is accepted.
+func Read(r io.Reader, size int64, max int) (tensors []Tensor, all gradients.Vec, err error) {
+	tensors, n, err := readHeader(r, size, max)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	buf := make([]byte, 256<<10)
+	all = make(gradients.Vec, n)
+	if err := readValues(r, all); err != nil {
+		return nil, nil, fmt.Errorf("%w: values: %w", ErrFormat, err)
+	}
+	if n, err := io.ReadFull(r, make([]byte, 1)); n > 0 || err != io.EOF {
+		return nil, nil, fmt.Errorf("%w: the file does not end after %d bytes", ErrFormat, size)
+	}
+	at := 0
 	for i := range tensors {
-		t := &tensors[i]
-		t.Values = make(gradients.Vec, t.len())
-		for at := 0; at < len(t.Values); {
-			n := min(len(buf)/4, len(t.Values)-at)
-			if _, err := io.ReadFull(r, buf[:4*n]); err != nil {
-				return nil, fmt.Errorf("%w: values of %s: %w", ErrFormat, t.Name, err)
-			}
-			if err := gradients.Decode(t.Values[at:at+n], buf[:4*n]); err != nil {
-				return nil, err
-			}
-			at += n
+		next := at + tensors[i].len()
+		tensors[i].Values = all[at:next:next]
+		at = next
+	}
+	return tensors, all, nil
+}
+
+func readValues(r io.Reader, v gradients.Vec) error {
+	buf := make([]byte, 256<<10)
+	for len(v) > 0 {
+		n := min(len(buf)/4, len(v))
+		if _, err := io.ReadFull(r, buf[:4*n]); err != nil {
+			return err
 		}
+		if err := gradients.Decode(v[:n], buf[:4*n]); err != nil {
+			return err
+		}
+		v = v[n:]
 	}
-	if n, err := io.ReadFull(r, buf[:1]); n > 0 || err != io.EOF {
-		return nil, fmt.Errorf("%w: the file does not end after %d bytes", ErrFormat, size)
-	}
-	return tensors, nil
+	return nil
 }

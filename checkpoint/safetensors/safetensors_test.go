@@ -34,7 +34,10 @@ func raw(header string, data []byte) []byte {
 	return append(append(b, header...), data...)
 }
 
-func read(b []byte) ([]Tensor, error) { return Read(bytes.NewReader(b), int64(len(b)), 1<<20) }
+func read(b []byte) ([]Tensor, error) {
+	tensors, _, err := Read(bytes.NewReader(b), int64(len(b)), 1<<20)
+	return tensors, err
+}
 
 func TestBytesByHand(t *testing.T) {
 	got := file(t, Tensor{Name: "a", Shape: []int{2}, Values: gradients.Vec{1, -2}}, Tensor{Name: "b", Shape: []int{1, 1}, Values: gradients.Vec{0.5}})
@@ -66,7 +69,7 @@ func TestRoundTripsBitForBit(t *testing.T) {
 		if rapid.Bool().Draw(t, "byte by byte") {
 			r = iotest.OneByteReader(r)
 		}
-		out, err := Read(r, size, 1<<20)
+		out, _, err := Read(r, size, 1<<20)
 		if err != nil || len(out) != len(in) {
 			t.Fatalf("%d of %d tensors, error %v", len(out), len(in), err)
 		}
@@ -111,10 +114,10 @@ func TestRefusesHostileFiles(t *testing.T) {
 		}
 	}
 	big := file(t, Tensor{Name: "a", Shape: []int{3}, Values: make(gradients.Vec, 3)})
-	if _, err := Read(bytes.NewReader(big), int64(len(big)), 2); !errors.Is(err, ErrFormat) {
+	if _, _, err := Read(bytes.NewReader(big), int64(len(big)), 2); !errors.Is(err, ErrFormat) {
 		t.Errorf("3 values where 2 are allowed: error %v", err)
 	}
-	if _, err := Read(bytes.NewReader(append(big, 0)), int64(len(big)), 3); !errors.Is(err, ErrFormat) {
+	if _, _, err := Read(bytes.NewReader(append(big, 0)), int64(len(big)), 3); !errors.Is(err, ErrFormat) {
 		t.Errorf("a file longer than it says: error %v", err)
 	}
 }

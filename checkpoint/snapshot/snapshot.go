@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
+	"github.com/skein-train/skein/checkpoint/internal/durable"
 	"github.com/skein-train/skein/gradients"
 )
 
@@ -86,22 +86,9 @@ func overwrite(path string, number uint64, header []byte, vecs []gradients.Vec) 
 		return err
 	}
 	if errors.Is(statErr, fs.ErrNotExist) {
-		return syncDir(filepath.Dir(path))
+		return durable.SyncDir(filepath.Dir(path))
 	}
 	return nil
-}
-
-// syncDir makes a new file's name durable. Windows has no such call for folders and needs none.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // Load returns the newest intact snapshot; ErrNone if none was ever saved, ErrDamaged if there are files but none is intact.
