@@ -24,13 +24,28 @@ func Constant(peak float64) Schedule { return func(uint64) float64 { return peak
 // Cosine falls in half a cosine from peak at step from to floor at step to, and stays there.
 func Cosine(peak, floor float64, from, to uint64) Schedule {
 	return func(t uint64) float64 {
-		return floor + (peak-floor)*0.5*(1+math.Cos(math.Pi*progress(t, from, to)))
+		return floor + float64(float64((peak-floor)*0.5)*(1+cosPi(progress(t, from, to))))
 	}
 }
 
 // Linear falls in a straight line from peak at step from to floor at step to, and stays there.
 func Linear(peak, floor float64, from, to uint64) Schedule {
-	return func(t uint64) float64 { return peak + (floor-peak)*progress(t, from, to) }
+	return func(t uint64) float64 { return peak + float64((floor-peak)*progress(t, from, to)) }
+}
+
+// cosPi is cos(πx) for 0 ≤ x ≤ 1 to the last digits of a float64. A schedule's rate is part of the shared state where the
+// outer optimizer follows it, so it must have the same bits everywhere: math.Cos does not, and products are
+// rounded before they are added so that nothing fuses.
+func cosPi(x float64) float64 {
+	if x > 0.5 {
+		return -cosPi(1 - x)
+	}
+	t := float64(float64(math.Pi*x) * float64(math.Pi*x))
+	sum := 1.0
+	for k := 22.0; k > 0; k -= 2 { // Horner's scheme over the Taylor series: 1 − t/(1·2)·(1 − t/(3·4)·(1 − …))
+		sum = 1 - float64(float64(t*sum)/float64(k*(k-1)))
+	}
+	return sum
 }
 
 // progress runs from 0 at step from to 1 at step to and beyond.
