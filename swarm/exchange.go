@@ -1,0 +1,290 @@
+package swarm
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/skein-train/skein/aggregator"
+)
+
+// Exchange is one worker's road to the swarm: aggregator.Exchange on a Node. While the log has no seat for the worker, it
+// asks for one.
+type Exchange struct {
+	n *Node
+
+	mu      sync.Mutex
+	offers  map[aggregator.Seq]*offer // published, and not yet answered by a certificate
+	report  *notice                   // the last root reached
+	leaving bool
+}
+
+var _ aggregator.Exchange = (*Exchange)(nil)
+
+// offer is an own contribution on disk.
+type offer struct {
+	w     *want
+	parts *partsList // nil: inline
+}
+
+// NewExchange makes the node a worker's. It ends with the node.
+func NewExchange(n *Node) (*Exchange, error) {
+	if err := n.Err(); err != nil {
+		return nil, err
+	}
+	x := &Exchange{n: n, offers: map[aggregator.Seq]*offer{}}
+	n.spawn(x.follow)
+	n.spawn(x.repeat)
+	return x, nil
+}
+
+// Genesis waits for the first certificate.
+func (x *Exchange) Genesis(ctx context.Context) (*aggregator.Certificate, error) {
+	return x.n.ledger.get(ctx, 0)
+}
+
+// Next implements aggregator.Exchange. Old certificates come from the disk.
+func (x *Exchange) Next(ctx context.Context, after aggregator.Seq) (*aggregator.Certificate, error) {
+	return x.n.ledger.get(ctx, after+1)
+}
+
+// Offer implements aggregator.Exchange: header and payload are synced to the disk before anything is sent.
+func (x *Exchange) Offer(ctx context.Context, c aggregator.Contribution) error {
+	if err := errors.Join(ctx.Err(), x.n.Err()); err != nil {
+		return err
+	}
+	if sha256.Sum256(c.Bytes) != c.Payload || uint64(len(c.Bytes)) != c.Size {
+		return malformed("payload is not the header's")
+	}
+	seq := x.n.round(&c.SignedHeader)
+	o, err := x.stored(seq)
+	if errors.Is(err, fs.ErrNotExist) {
+		o, err = x.store(seq, c)
+	}
+	if err != nil {
+		return fmt.Errorf("swarm: offer for round %d: %w", seq, err)
+	}
+	x.mu.Lock()
+	x.offers[seq] = o
+	x.leaving = false
+	x.mu.Unlock()
+	x.publish(o)
+	return nil
+}
+
+func (x *Exchange) offerPath(seq aggregator.Seq) string {
+	return filepath.Join(x.n.depot.round(seq), "offer")
+}
+
+// stored finds the offer of an earlier call, or of an earlier life: its bytes win. One whose payload is damaged is none.
+func (x *Exchange) stored(seq aggregator.Seq) (*offer, error) {
+	b, err := os.ReadFile(x.offerPath(seq))
+	if err != nil {
+		return nil, err
+	}
+	h, err := aggregator.DecodeHeader(b)
+	if err != nil {
+		return nil, err
+	}
+	w, _, err := x.n.depot.want(&h, seq)
+	if err != nil {
+		return nil, err
+	}
+	if !w.isHere() {
+		return nil, fs.ErrNotExist
+	}
+	return x.offer(w)
+}
+
+// store makes a contribution durable: the payload first, so that a header on disk always has one.
+func (x *Exchange) store(seq aggregator.Seq, c aggregator.Contribution) (*offer, error) {
+	w, _, err := x.n.depot.want(&c.SignedHeader, seq)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.n.depot.put(w, c.Bytes, true); err != nil {
+		return nil, err
+	}
+	if err := writeFile(x.offerPath(seq), c.SignedHeader.Encode(), true); err != nil {
+		return nil, err
+	}
+	return x.offer(w)
+}
+
+func (x *Exchange) offer(w *want) (*offer, error) {
+	if w.header.Size <= inlineLimit {
+		return &offer{w: w}, nil
+	}
+	f, err := os.Open(w.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	l, err := listParts(x.n.signer, w.header, f)
+	return &offer{w, l}, err
+}
+
+// publish sends an offer: the header to the headers' topic, and the payload, or the list of its parts, to the payloads'.
+func (x *Exchange) publish(o *offer) {
+	g := x.n.gossip
+	g.publish(g.headers, kindHeader, o.w.header.Encode())
+	if o.parts != nil {
+		g.publish(g.payloads, kindParts, o.parts.encode())
+		x.n.parts.pull(o.w, o.parts)
+		return
+	}
+	payload, err := o.w.read()
+	if err != nil {
+		x.n.broken(fmt.Errorf("swarm: own offer: %w", err))
+		return
+	}
+	g.publish(g.payloads, kindPayload, o.w.header.Encode(), payload)
+}
+
+// Open implements aggregator.Exchange: from the disk, or from whoever has it.
+func (x *Exchange) Open(ctx context.Context, h *aggregator.SignedHeader) (io.ReadCloser, error) {
+	if h.Size > uint64(x.n.MaxPayload(h.Key.Fragment)) {
+		return nil, malformed("payload of %d bytes, at most %d make sense", h.Size, x.n.MaxPayload(h.Key.Fragment))
+	}
+	w, err := x.n.need(h, true)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-w.here:
+		return os.Open(w.path)
+	case <-w.gone:
+		return nil, fmt.Errorf("swarm: payload %s was pruned", h.Payload.Short())
+	case <-ctx.Done():
+		return nil, fmt.Errorf("swarm: payload %s: %w", h.Payload.Short(), ctx.Err())
+	case <-x.n.ctx.Done():
+		return nil, errClosed
+	}
+}
+
+// errClosed says that the node was closed under its user.
+var errClosed = errors.New("swarm: the node is closed")
+
+// Seal implements aggregator.Exchange.
+func (x *Exchange) Seal(ctx context.Context, s aggregator.Seq, root aggregator.Hash) error {
+	if err := errors.Join(ctx.Err(), x.n.Err()); err != nil {
+		return err
+	}
+	r := &notice{kind: kindReport, seq: s, root: root}
+	r.sign(x.n.signer, x.n.run)
+	x.mu.Lock()
+	x.report = r
+	x.mu.Unlock()
+	x.notify(r)
+	return nil
+}
+
+// Prune removes payloads and offers of the rounds before n from the disk. Certificates stay.
+func (x *Exchange) Prune(n aggregator.Seq) error { return x.n.depot.prune(n) }
+
+// Leave says goodbye and waits until a certificate lets this worker go, so that the swarm does not wait for it.
+func (x *Exchange) Leave(ctx context.Context) error {
+	x.mu.Lock()
+	x.leaving = true
+	x.mu.Unlock()
+	for {
+		tip := x.n.ledger.tip()
+		if tip == nil || x.n.ledger.closed() || !x.n.ledger.seated(x.n.signer.ID) {
+			return nil
+		}
+		x.say(kindLeave, tip.Seq)
+		if err := x.await(ctx, tip.Seq+1); err != nil {
+			return fmt.Errorf("swarm: leaving: %w", err)
+		}
+	}
+}
+
+// await waits for a certificate at most as long as a lost message takes to be repeated.
+func (x *Exchange) await(ctx context.Context, n aggregator.Seq) error {
+	wait, cancel := context.WithTimeout(ctx, x.n.pace.republish)
+	defer cancel()
+	if _, err := x.n.ledger.get(wait, n); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+func (x *Exchange) say(k kind, s aggregator.Seq) {
+	m := &notice{kind: k, seq: s}
+	m.sign(x.n.signer, x.n.run)
+	x.notify(m)
+}
+
+func (x *Exchange) notify(m *notice) { x.n.gossip.publish(x.n.gossip.log, m.kind, m.encode()) }
+
+// follow reads the log as it grows: answered offers need no repetition, and a worker without a seat asks for one.
+func (x *Exchange) follow() {
+	var next aggregator.Seq
+	if tip := x.n.ledger.tip(); tip != nil {
+		next = tip.Seq
+	}
+	for {
+		c, err := x.n.ledger.get(x.n.ctx, next)
+		if err != nil {
+			if !errors.Is(err, context.Canceled) {
+				x.n.broken(err)
+			}
+			return
+		}
+		next = c.Seq + 1
+		x.mu.Lock()
+		for seq := range x.offers {
+			if seq <= c.Seq {
+				delete(x.offers, seq)
+			}
+		}
+		x.mu.Unlock()
+		x.join()
+	}
+}
+
+// join asks for a seat if the log has none for this worker, and it does not want to leave.
+func (x *Exchange) join() {
+	tip := x.n.ledger.tip()
+	x.mu.Lock()
+	leaving := x.leaving
+	x.mu.Unlock()
+	if tip == nil || leaving || x.n.ledger.closed() || x.n.ledger.seated(x.n.signer.ID) {
+		return
+	}
+	x.say(kindJoin, tip.Seq)
+}
+
+// repeat publishes again what no certificate has answered: gossip loses messages, and peers come late.
+func (x *Exchange) repeat() {
+	tick := time.NewTicker(x.n.pace.republish)
+	defer tick.Stop()
+	for {
+		select {
+		case <-x.n.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		x.mu.Lock()
+		var again []*offer
+		for _, o := range x.offers {
+			again = append(again, o)
+		}
+		report := x.report
+		x.mu.Unlock()
+		for _, o := range again {
+			x.publish(o)
+		}
+		if report != nil && report.seq == x.n.Run.Schedule.Rounds() && !x.n.ledger.closed() {
+			x.notify(report)
+		}
+		x.join()
+	}
+}

@@ -1,0 +1,150 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// roads keeps the node connected: it remembers whom it was told to know, dials them again when they are gone, and heals
+// one-way deafness: after a stream reset gossipsub does not tell its subscriptions again, and hears nothing any more.
+type roads struct {
+	n *Node
+
+	mu    sync.Mutex
+	known map[peer.ID]*known
+	deaf  map[peer.ID]time.Time // connected, but not in gossipsub's list since then
+}
+
+type known struct {
+	peer.AddrInfo
+	wait  time.Duration // before the next attempt; doubles with every failure
+	after time.Time
+}
+
+const (
+	firstRedial = time.Second
+	lastRedial  = 30 * time.Second
+)
+
+func newRoads(n *Node) *roads {
+	return &roads{n: n, known: map[peer.ID]*known{}, deaf: map[peer.ID]time.Time{}}
+}
+
+// Connect dials peers by their multiaddrs, identity included, and keeps dialling those that are away from then on. It
+// returns an error only if none of them can be reached now.
+func (n *Node) Connect(ctx context.Context, addrs []string) error {
+	infos, err := addrInfos(addrs)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	reached := len(infos) == 0
+	for _, info := range infos {
+		if info.ID == n.host.ID() {
+			continue
+		}
+		n.roads.mu.Lock()
+		n.roads.known[info.ID] = &known{AddrInfo: info}
+		n.roads.mu.Unlock()
+		if err := n.host.Connect(ctx, info); err != nil {
+			errs = append(errs, fmt.Errorf("%s cannot be reached: is it running, and is its port open? (%w)", info, err))
+			continue
+		}
+		reached = true
+		n.ask(info.ID)
+	}
+	if reached {
+		n.note("connecting", errors.Join(errs...))
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+// addrInfos reads multiaddrs that end in /p2p/….
+func addrInfos(addrs []string) ([]peer.AddrInfo, error) {
+	var all []multiaddr.Multiaddr
+	for _, a := range addrs {
+		m, err := multiaddr.NewMultiaddr(a)
+		if err != nil {
+			return nil, fmt.Errorf("address %q: %w", a, err)
+		}
+		if _, err := peer.AddrInfoFromP2pAddr(m); err != nil {
+			return nil, fmt.Errorf("address %q: it must end in /p2p/ and the peer's identity: %w", a, err)
+		}
+		all = append(all, m)
+	}
+	return peer.AddrInfosFromP2pAddrs(all...)
+}
+
+// watch looks after the connections a few times per second-long patience.
+func (r *roads) watch() {
+	tick := time.NewTicker(r.n.pace.deaf / 5)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.n.ctx.Done():
+			return
+		case now := <-tick.C:
+			r.heal(now)
+			r.redial(now)
+		}
+	}
+}
+
+// heal closes connections on which gossipsub is deaf. Known peers are dialled again by redial, others by themselves.
+func (r *roads) heal(now time.Time) {
+	hears := map[peer.ID]bool{}
+	for _, p := range r.n.gossip.log.ListPeers() {
+		hears[p] = true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	still := map[peer.ID]time.Time{}
+	for _, p := range r.n.host.Network().Peers() {
+		since, was := r.deaf[p]
+		switch {
+		case hears[p]:
+		case !was:
+			still[p] = now
+		case now.Sub(since) < r.n.pace.deaf:
+			still[p] = since
+		default:
+			r.n.Log.Info("connecting again: the peer does not hear our messages", "peer", p)
+			_ = r.n.host.Network().ClosePeer(p)
+			if r.known[p] == nil {
+				r.known[p] = &known{AddrInfo: peer.AddrInfo{ID: p, Addrs: r.n.host.Peerstore().Addrs(p)}}
+			}
+		}
+	}
+	r.deaf = still
+}
+
+// redial dials known peers that are away.
+func (r *roads) redial(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, k := range r.known {
+		if r.n.host.Network().Connectedness(id) == network.Connected {
+			k.wait = 0
+			continue
+		}
+		if now.Before(k.after) || !r.n.guard.welcome(id) {
+			continue
+		}
+		k.wait = min(max(firstRedial, 2*k.wait), lastRedial)
+		k.after = now.Add(k.wait)
+		info := k.AddrInfo
+		r.n.spawn(func() {
+			ctx, cancel := context.WithTimeout(r.n.ctx, lastRedial)
+			defer cancel()
+			_ = r.n.host.Connect(ctx, info) // a failure is tried again
+		})
+	}
+}

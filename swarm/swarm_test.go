@@ -1,0 +1,201 @@
+package swarm
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/skein-train/skein/aggregator"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// quick is a pace for tests: what is lost is found out soon.
+func quick() pace {
+	return pace{
+		republish: 500 * time.Millisecond, tip: 200 * time.Millisecond, patience: 400 * time.Millisecond, stuck: 3 * time.Second,
+		deaf: time.Second, request: 2 * time.Second, elapse: 20 * time.Millisecond,
+	}
+}
+
+func seed(i int) [32]byte { return [32]byte{byte(i), byte(i >> 8), 7} }
+
+// world is a swarm on loopback: a committee and n workers, each on a node of its own.
+type world struct {
+	t         testing.TB
+	run       aggregator.SignedManifest
+	pace      pace
+	log       aggregator.Log
+	committee *Committee
+	home      *Node // the committee's
+	nodes     []*Node
+	exchanges []*Exchange
+	dirs      []string
+	check     func(*aggregator.SignedHeader, []byte) error
+	caps      *Caps
+}
+
+const testMax = 64 << 20
+
+func manifest(rounds int, deadline aggregator.Millis) aggregator.SignedManifest {
+	owner := aggregator.NewSigner(seed(0))
+	return owner.SignManifest(aggregator.Manifest{
+		Name: "test", Schedule: aggregator.Schedule{Every: 1, Fragments: 1, Steps: uint64(rounds)}, Parameters: 1,
+		Committee: []aggregator.PeerID{owner.ID}, BatchSize: 1, SeqLen: 8, Sequences: 8, MinPeers: 1, Deadline: deadline,
+	})
+}
+
+func newWorld(t testing.TB, n, rounds int, deadline aggregator.Millis) *world {
+	t.Helper()
+	w := &world{t: t, run: manifest(rounds, deadline), pace: quick(), log: aggregator.NewMemoryLog()}
+	w.check = func(*aggregator.SignedHeader, []byte) error { return nil }
+	w.home = w.node(0, w.dir(0))
+	var workers []aggregator.PeerID
+	for i := 1; i <= n; i++ {
+		workers = append(workers, aggregator.NewSigner(seed(i)).ID)
+	}
+	var err error
+	if w.committee, err = NewCommittee(t.Context(), w.home, w.log, workers, func(h *aggregator.SignedHeader, b []byte) error { return w.check(h, b) }); err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i <= n; i++ {
+		w.add(i)
+	}
+	return w
+}
+
+func (w *world) dir(i int) string {
+	for len(w.dirs) <= i {
+		w.dirs = append(w.dirs, w.t.TempDir())
+	}
+	return w.dirs[i]
+}
+
+func (w *world) node(i int, dir string) *Node {
+	w.t.Helper()
+	n, err := listen(w.t.Context(), Options{
+		Seed: seed(i), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Run: &w.run, Dir: dir,
+		MaxPayload: func(int) int { return testMax }, Log: slog.New(slog.NewTextHandler(testWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelInfo})), Caps: w.caps,
+	}, w.pace)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+// add starts worker i and connects it to everybody.
+func (w *world) add(i int) *Exchange {
+	w.t.Helper()
+	n := w.node(i, w.dir(i))
+	addrs := w.home.Addrs()
+	for _, other := range w.nodes {
+		if other != nil {
+			addrs = append(addrs, other.Addrs()...)
+		}
+	}
+	if err := n.Connect(w.t.Context(), addrs); err != nil {
+		w.t.Fatal(err)
+	}
+	x, err := NewExchange(n)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.nodes, w.exchanges = append(w.nodes, n), append(w.exchanges, x)
+	return x
+}
+
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.t.Log(string(bytes.TrimSpace(b)))
+	return len(b), nil
+}
+
+// contribution is worker i's for round s: size random bytes.
+func (w *world) contribution(i int, s aggregator.Seq, size int) aggregator.Contribution {
+	r := rand.NewChaCha8(sha256.Sum256(fmt.Append(nil, i, s, size)))
+	payload := make([]byte, size)
+	_, _ = r.Read(payload)
+	sch := w.run.Schedule
+	h := aggregator.NewSigner(seed(i)).SignHeader(aggregator.Header{
+		Run: w.run.Hash(), Key: sch.Key(s), Base: sch.Base(s), Tokens: 8, Payload: sha256.Sum256(payload), Size: uint64(size),
+	})
+	return aggregator.Contribution{SignedHeader: h, Bytes: payload}
+}
+
+// work offers round after round and opens all that is counted, as a worker does.
+func (w *world) work(ctx context.Context, x *Exchange, i, from, to, size int) error {
+	for s := aggregator.Seq(from); s <= aggregator.Seq(to); s++ {
+		if err := x.Offer(ctx, w.contribution(i, s, size)); err != nil {
+			return err
+		}
+		c, err := x.Next(ctx, s-1)
+		if err != nil {
+			return err
+		}
+		for _, e := range c.List {
+			if err := openAll(ctx, x, &e.SignedHeader); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func openAll(ctx context.Context, x aggregator.Exchange, h *aggregator.SignedHeader) error {
+	r, err := x.Open(ctx, h)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err == nil && sha256.Sum256(b) != h.Payload {
+		err = fmt.Errorf("payload %s has other bytes", h.Payload.Short())
+	}
+	return err
+}
+
+// runAll has all workers work and returns the rounds per second.
+func (w *world) runAll(rounds, size int) float64 {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 100*time.Second)
+	defer cancel()
+	for _, x := range w.exchanges {
+		if _, err := x.Genesis(ctx); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	start, done := time.Now(), make(chan error)
+	for i, x := range w.exchanges {
+		go func() { done <- w.work(ctx, x, i+1, 1, rounds, size) }()
+	}
+	for range w.exchanges {
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	}
+	return float64(rounds) / time.Since(start).Seconds()
+}
+
+func TestInlineRounds(t *testing.T) {
+	w := newWorld(t, 4, 20, 60000)
+	t.Logf("%.1f rounds/s", w.runAll(20, 1000))
+	for s := range aggregator.Seq(20) {
+		if c, err := w.exchanges[0].Next(t.Context(), s); err != nil || len(c.List) != 4 {
+			t.Errorf("round %d counts %v, %v", s+1, c, err)
+		}
+	}
+}
+
+func TestLargeRounds(t *testing.T) {
+	w := newWorld(t, 4, 3, 60000)
+	t.Logf("%.1f rounds/s", w.runAll(3, 3_500_000))
+}
