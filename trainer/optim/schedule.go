@@ -79,7 +79,7 @@ func (c ScheduleConfig) Build() (Schedule, error) {
 	case c.Kind != "constant" && c.Warmup > c.Total:
 		return nil, fmt.Errorf("schedule: warmup_steps %d is more than steps %d", c.Warmup, c.Total)
 	}
-	floor := c.Peak * c.MinRatio
+	floor := float64(c.Peak * c.MinRatio)
 	switch c.Kind {
 	case "constant":
 		return Warmup(c.Warmup, c.Peak, Constant(c.Peak)), nil

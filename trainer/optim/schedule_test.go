@@ -1,6 +1,9 @@
 package optim
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"math"
 	"testing"
 )
@@ -45,5 +48,23 @@ func TestScheduleWithoutWarmupAndOfLengthZero(t *testing.T) {
 		if got := lr(0); math.IsNaN(got) || got < 0.5 {
 			t.Errorf("%s: %g", kind, got)
 		}
+	}
+}
+
+// Where the outer optimizer follows the schedule its bits are shared state: they must be the same on every machine.
+func TestScheduleGolden(t *testing.T) {
+	h := sha256.New()
+	for _, kind := range []string{"constant", "cosine", "wsd"} {
+		lr, err := ScheduleConfig{Kind: kind, Peak: 3e-3, MinRatio: 0.1, Warmup: 30, Total: 400}.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step := range uint64(450) {
+			h.Write(binary.LittleEndian.AppendUint64(nil, math.Float64bits(lr(step))))
+		}
+	}
+	const want = "2c022d9850b110a27f470d6e4db7400d1b231efa20381a1b1519bf479818bc03"
+	if got := hex.EncodeToString(h.Sum(nil)); got != want {
+		t.Errorf("the rates have hash %s, want %s", got, want)
 	}
 }
