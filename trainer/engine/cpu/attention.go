@@ -41,12 +41,12 @@ func (e *Engine) newHead(xs []float32, a engine.Attention, rope ropeTable, worke
 	h.q, h.k, h.v, h.kT, h.s = mem[0], mem[1], mem[2], mem[3], mem[4]
 	if gradient {
 		h.vT, h.ds, h.dq, h.dk, h.dv = mem[5], mem[6], mem[7], mem[8], mem[9]
-		e.k.Transpose(h.vT, h.ld, xs[h.group.v:], h.width, a.Time, a.HeadDim)
+		e.k.Transpose(&h.vT[0], h.ld, &xs[h.group.v], h.width, a.Time, a.HeadDim)
 		clear(h.dk)
 		clear(h.dv)
 	}
 	rope.rotate(&e.k, h.k, a.HeadDim, xs[h.group.k:], h.width, a.Time, rope.sin, 1)
-	e.k.Transpose(h.kT, h.ld, h.k, a.HeadDim, a.Time, a.HeadDim)
+	e.k.Transpose(&h.kT[0], h.ld, &h.k[0], a.HeadDim, a.Time, a.HeadDim)
 	copyRows(h.v, a.HeadDim, xs[h.group.v:], h.width, a.Time, a.HeadDim)
 	return h
 }
@@ -78,7 +78,7 @@ func (h *head) attend(out, logs []float32, lo, hi int) {
 		clear(row[t+1:])
 		logs[t], sums[t-lo] = top+float32(math.Log(float64(sum))), sum
 	}
-	k.Tiles.Product(hi-lo, d, hi, side(h.s, h.ld), &h.v[0], d, &out[lo*h.outWidth], h.outWidth, false)
+	k.Tiles.Product(hi-lo, d, hi, upright(h.s, h.ld), &h.v[0], d, &out[lo*h.outWidth], h.outWidth, false)
 	for t := lo; t < hi; t++ {
 		row := out[t*h.outWidth:][:d]
 		k.Scale(row, row, 1/sums[t-lo])
@@ -88,7 +88,7 @@ func (h *head) attend(out, logs []float32, lo, hi int) {
 // scores: s = q·kᵀ for the query rows [lo, hi) and the keys [0, hi).
 func (h *head) scores(lo, hi int) {
 	d := h.a.HeadDim
-	h.e.k.Tiles.Product(hi-lo, hi, d, side(h.q[lo*d:], d), &h.kT[0], h.ld, &h.s[0], h.ld, false)
+	h.e.k.Tiles.Product(hi-lo, hi, d, upright(h.q[lo*d:], d), &h.kT[0], h.ld, &h.s[0], h.ld, false)
 }
 
 // AttendGrad makes the weights again from the scores and lse. A task owns its columns of dqkv.
@@ -123,7 +123,7 @@ func (h *head) gradient(out, dout, logs []float32, lo, hi int) {
 		clear(ds[t+1:])
 	}
 	k.Tiles.Product(hi, d, n, turned(h.s, h.ld), dy, h.outWidth, &h.dv[0], d, true)
-	k.Tiles.Product(n, d, hi, side(h.ds, h.ld), &h.k[0], d, &h.dq[lo*d], d, false)
+	k.Tiles.Product(n, d, hi, upright(h.ds, h.ld), &h.k[0], d, &h.dq[lo*d], d, false)
 	k.Tiles.Product(hi, d, n, turned(h.ds, h.ld), &h.q[lo*d], d, &h.dk[0], d, true)
 }
 
@@ -147,8 +147,10 @@ func layout(a engine.Attention, task int) group {
 	}
 }
 
-// side and turned are a matrix with rows ld elements apart as a left factor, as it is and transposed.
-func side(x []float32, ld int) kernels.Operand { return kernels.Operand{Data: &x[0], Row: ld, Col: 1} }
+// upright and turned are a matrix with rows ld elements apart as a left factor, as it is and transposed.
+func upright(x []float32, ld int) kernels.Operand {
+	return kernels.Operand{Data: &x[0], Row: ld, Col: 1}
+}
 func turned(x []float32, ld int) kernels.Operand {
 	return kernels.Operand{Data: &x[0], Row: 1, Col: ld}
 }

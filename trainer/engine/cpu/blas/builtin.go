@@ -54,9 +54,7 @@ func (x builtin) Sgemm(m, n, k int, a, b Matrix, beta float32, c Matrix) {
 func (x builtin) pack(packed []float32, b Matrix, p, j, depth, cols int) {
 	width := x.k.Tiles.Cols
 	if b.Trans {
-		for i := range depth {
-			x.k.Column(packed[i*width:][:cols], behind(b.Data, j*b.Stride+p+i), b.Stride)
-		}
+		x.k.Transpose(&packed[0], width, behind(b.Data, j*b.Stride+p), b.Stride, cols, depth)
 		return
 	}
 	for i := range depth {

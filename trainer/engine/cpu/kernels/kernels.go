@@ -52,8 +52,9 @@ type Set struct {
 	// p = Keep·p − Rate·m/(√(v·Correct2) + Eps).
 	AdamW func(p, g, m, v []float32, s *AdamW)
 
-	// Column: dst[i] = src[i·stride].
-	Column func(dst []float32, src *float32, stride int)
+	// Square transposes Side × Side elements: dst[j·dstRow + i] = src[i·srcRow + j]. See Transpose for other shapes.
+	Square func(dst *float32, dstRow int, src *float32, srcRow int)
+	Side   int
 	// Tiles multiply small matrices.
 	Tiles Tiles
 }

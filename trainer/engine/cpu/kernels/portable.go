@@ -13,7 +13,7 @@ func portable() Set {
 		SumExp: sumExp, ExpSum: expSum, ExpScale: expScale, SoftmaxGrad: softmaxGrad,
 		Norm: norm, NormGradSums: normGradSums, NormGrad: normGrad,
 		SwiGLU: swiglu, SwiGLUGrad: swigluGrad, Rotate: rotate, AdamW: adamW,
-		Column: column, Tiles: Tiles{Cols: 8, Heights: []Height{{4, tile4}, {1, tile1}}},
+		Square: square, Side: 4, Tiles: Tiles{Cols: 8, Heights: []Height{{4, tile4}, {1, tile1}}},
 	}
 }
 
@@ -151,10 +151,9 @@ func adamW(p, g, m, v []float32, s *AdamW) {
 	}
 }
 
-func column(dst []float32, src *float32, stride int) {
-	for i := range dst {
-		dst[i] = *offset(src, i*stride)
-	}
+// square is for a side of 4.
+func square(dst *float32, dstRow int, src *float32, srcRow int) {
+	transpose(dst, dstRow, src, srcRow, 4, 4)
 }
 
 // tile4 and tile1 keep up to 4 × 8 sums while k runs.

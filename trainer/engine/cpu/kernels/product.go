@@ -43,8 +43,26 @@ func offset(p *float32, elements int) *float32 {
 }
 
 // Transpose: dst[j·dstRow + i] = src[i·srcRow + j] for rows × cols elements of src.
-func (s *Set) Transpose(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
-	for j := range cols {
-		s.Column(dst[j*dstRow:j*dstRow+rows], &src[j], srcRow)
+func (s *Set) Transpose(dst *float32, dstRow int, src *float32, srcRow, rows, cols int) {
+	fullRows, fullCols := rows/s.Side*s.Side, cols/s.Side*s.Side
+	for i := 0; i < fullRows; i += s.Side {
+		for j := 0; j < fullCols; j += s.Side {
+			s.Square(offset(dst, j*dstRow+i), dstRow, offset(src, i*srcRow+j), srcRow)
+		}
+	}
+	if fullCols < cols {
+		transpose(offset(dst, fullCols*dstRow), dstRow, offset(src, fullCols), srcRow, fullRows, cols-fullCols)
+	}
+	if fullRows < rows {
+		transpose(offset(dst, fullRows), dstRow, offset(src, fullRows*srcRow), srcRow, rows-fullRows, cols)
+	}
+}
+
+// transpose is Transpose one by one, for what squares leave over.
+func transpose(dst *float32, dstRow int, src *float32, srcRow, rows, cols int) {
+	for i := range rows {
+		for j := range cols {
+			*offset(dst, j*dstRow+i) = *offset(src, i*srcRow+j)
+		}
 	}
 }

@@ -55,20 +55,22 @@ func TestProduct(t *testing.T) {
 
 func TestTranspose(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
+	sizes := []int{1, 3, 4, 7, 8, 15, 16, 17, 33, 50}
 	for _, s := range Available() {
-		for _, rows := range []int{1, 7, 8, 15, 16, 17, 50} {
-			const cols, srcRow = 5, 9
-			dstRow := rows + 3
-			src, dst := normals(r, 1, rows*srcRow)[0], make([]float32, cols*dstRow)
-			s.Transpose(dst, dstRow, src, srcRow, rows, cols)
-			for j := range cols {
-				for i := range dstRow {
-					want := float32(0) // the gap
-					if i < rows {
-						want = src[i*srcRow+j]
-					}
-					if dst[j*dstRow+i] != want {
-						t.Fatalf("%s, %d rows: [%d,%d] = %v, want %v", s.Name, rows, j, i, dst[j*dstRow+i], want)
+		for _, rows := range sizes {
+			for _, cols := range sizes {
+				srcRow, dstRow := cols+4, rows+3
+				src, dst := normals(r, 1, rows*srcRow)[0], make([]float32, cols*dstRow)
+				s.Transpose(&dst[0], dstRow, &src[0], srcRow, rows, cols)
+				for j := range cols {
+					for i := range dstRow {
+						want := float32(0) // the gap
+						if i < rows {
+							want = src[i*srcRow+j]
+						}
+						if dst[j*dstRow+i] != want {
+							t.Fatalf("%s, %d×%d: [%d,%d] = %v, want %v", s.Name, rows, cols, j, i, dst[j*dstRow+i], want)
+						}
 					}
 				}
 			}

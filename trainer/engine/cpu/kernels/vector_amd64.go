@@ -84,10 +84,10 @@ func rotateAVX512(dst *float32, dstRow int, src *float32, srcRow int, cos *float
 //go:noescape
 func adamWAVX512(p []float32, g []float32, m []float32, v []float32, s *float32)
 
-// columnAVX512: dst[i] = src[i·stride]
+// squareAVX512: dst[j,i] = src[i,j] for as many rows and columns as a register has lanes
 //
 //go:noescape
-func columnAVX512(dst []float32, src *float32, stride int)
+func squareAVX512(dst *float32, dstRow int, src *float32, srcRow int)
 
 // tile12AVX512: C = A·B or C + A·B for 12 rows and cols ≤ 32 columns
 //
@@ -194,10 +194,10 @@ func rotateAVX2(dst *float32, dstRow int, src *float32, srcRow int, cos *float32
 //go:noescape
 func adamWAVX2(p []float32, g []float32, m []float32, v []float32, s *float32)
 
-// columnAVX2: dst[i] = src[i·stride]
+// squareAVX2: dst[j,i] = src[i,j] for as many rows and columns as a register has lanes
 //
 //go:noescape
-func columnAVX2(dst []float32, src *float32, stride int)
+func squareAVX2(dst *float32, dstRow int, src *float32, srcRow int)
 
 // tile6AVX2: C = A·B or C + A·B for 6 rows and cols ≤ 16 columns
 //

@@ -1621,66 +1621,145 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnAVX512(dst []float32, src *float32, stride int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·columnAVX512(SB), NOSPLIT, $0-40
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         src+24(FP), CX
-	MOVQ         stride+32(FP), DX
-	SHLQ         $0x02, DX
-	VMOVD        DX, X0
-	VPBROADCASTD X0, Z0
-	VPMULLD      laneNumbers0<>+0(SB), Z0, Z0
-	SHLQ         $0x04, DX
-	MOVQ         dst_len+8(FP), BX
-	XORQ         SI, SI
-	JMP          singleTest
-
-single:
-	VXORPS     Y1, Y1, Y1
-	KXNORW     K1, K1, K1
-	VGATHERDPS (CX)(Z0*1), K1, Z1
-	VMOVUPS    Z1, (AX)(SI*4)
-	ADDQ       DX, CX
-	ADDQ       $0x10, SI
-
-singleTest:
-	LEAQ       16(SI), DI
-	CMPQ       DI, BX
-	JLE        single
-	SUBQ       SI, BX
-	JE         done
-	MOVL       $0xffffffff, DI
-	BZHIL      BX, DI, DI
-	KMOVW      DI, K1
-	VXORPS     Y2, Y2, Y2
-	KXNORW     K2, K2, K2
-	KMOVW      K1, K2
-	VGATHERDPS (CX)(Z0*1), K2, Z2
-	VMOVUPS    Z2, K1, (AX)(SI*4)
-	ADDQ       DX, CX
-
-done:
+// func squareAVX512(dst *float32, dstRow int, src *float32, srcRow int)
+// Requires: AVX, AVX512F
+TEXT ·squareAVX512(SB), NOSPLIT, $0-32
+	MOVQ       src+16(FP), AX
+	MOVQ       srcRow+24(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    (AX), Z0
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z1
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z2
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z3
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z4
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z5
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z6
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z7
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z8
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z9
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z10
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z11
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z12
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z13
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z14
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Z15
+	ADDQ       CX, AX
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPD  Z1, Z16, Z3
+	VUNPCKHPD  Z1, Z16, Z1
+	VUNPCKLPD  Z2, Z0, Z16
+	VUNPCKHPD  Z2, Z0, Z0
+	VUNPCKLPS  Z5, Z4, Z2
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPD  Z5, Z2, Z7
+	VUNPCKHPD  Z5, Z2, Z2
+	VUNPCKLPD  Z6, Z4, Z5
+	VUNPCKHPD  Z6, Z4, Z4
+	VUNPCKLPS  Z9, Z8, Z6
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPD  Z9, Z6, Z11
+	VUNPCKHPD  Z9, Z6, Z6
+	VUNPCKLPD  Z10, Z8, Z9
+	VUNPCKHPD  Z10, Z8, Z8
+	VUNPCKLPS  Z13, Z12, Z10
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VUNPCKLPD  Z13, Z10, Z15
+	VUNPCKHPD  Z13, Z10, Z10
+	VUNPCKLPD  Z14, Z12, Z13
+	VUNPCKHPD  Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z7, Z3, Z14
+	VSHUFF32X4 $0xdd, Z7, Z3, Z3
+	VSHUFF32X4 $0x88, Z15, Z11, Z7
+	VSHUFF32X4 $0xdd, Z15, Z11, Z11
+	VSHUFF32X4 $0x88, Z7, Z14, Z15
+	VSHUFF32X4 $0xdd, Z7, Z14, Z7
+	VSHUFF32X4 $0x88, Z11, Z3, Z14
+	VSHUFF32X4 $0xdd, Z11, Z3, Z3
+	VSHUFF32X4 $0x88, Z2, Z1, Z11
+	VSHUFF32X4 $0xdd, Z2, Z1, Z1
+	VSHUFF32X4 $0x88, Z10, Z6, Z2
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z2, Z11, Z10
+	VSHUFF32X4 $0xdd, Z2, Z11, Z2
+	VSHUFF32X4 $0x88, Z6, Z1, Z11
+	VSHUFF32X4 $0xdd, Z6, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z16
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z16, Z6, Z13
+	VSHUFF32X4 $0xdd, Z16, Z6, Z6
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z9
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z9, Z12
+	VSHUFF32X4 $0xdd, Z4, Z9, Z4
+	VSHUFF32X4 $0x88, Z8, Z0, Z9
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstRow+8(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z16, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
 	VZEROUPPER
 	RET
-
-DATA laneNumbers0<>+0(SB)/4, $0x00000000
-DATA laneNumbers0<>+4(SB)/4, $0x00000001
-DATA laneNumbers0<>+8(SB)/4, $0x00000002
-DATA laneNumbers0<>+12(SB)/4, $0x00000003
-DATA laneNumbers0<>+16(SB)/4, $0x00000004
-DATA laneNumbers0<>+20(SB)/4, $0x00000005
-DATA laneNumbers0<>+24(SB)/4, $0x00000006
-DATA laneNumbers0<>+28(SB)/4, $0x00000007
-DATA laneNumbers0<>+32(SB)/4, $0x00000008
-DATA laneNumbers0<>+36(SB)/4, $0x00000009
-DATA laneNumbers0<>+40(SB)/4, $0x0000000a
-DATA laneNumbers0<>+44(SB)/4, $0x0000000b
-DATA laneNumbers0<>+48(SB)/4, $0x0000000c
-DATA laneNumbers0<>+52(SB)/4, $0x0000000d
-DATA laneNumbers0<>+56(SB)/4, $0x0000000e
-DATA laneNumbers0<>+60(SB)/4, $0x0000000f
-GLOBL laneNumbers0<>(SB), RODATA|NOPTR, $64
 
 // func tile12AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
 // Requires: AVX, AVX512F, BMI2
@@ -3710,46 +3789,71 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnAVX2(dst []float32, src *float32, stride int)
-// Requires: AVX, AVX2
-TEXT ·columnAVX2(SB), NOSPLIT, $0-40
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         src+24(FP), CX
-	MOVQ         stride+32(FP), DX
-	SHLQ         $0x02, DX
-	VMOVD        DX, X0
-	VPBROADCASTD X0, Y0
-	VPMULLD      laneNumbers0<>+0(SB), Y0, Y0
-	SHLQ         $0x03, DX
-	MOVQ         dst_len+8(FP), BX
-	XORQ         SI, SI
-	JMP          singleTest
-
-single:
-	VXORPS     Y1, Y1, Y1
-	VPCMPEQD   Y2, Y2, Y2
-	VGATHERDPS Y2, (CX)(Y0*1), Y1
-	VMOVUPS    Y1, (AX)(SI*4)
-	ADDQ       DX, CX
-	ADDQ       $0x08, SI
-
-singleTest:
-	LEAQ       8(SI), DI
-	CMPQ       DI, BX
-	JLE        single
-	SUBQ       SI, BX
-	JE         done
-	LEAQ       laneMasks<>+0(SB), DI
-	NEGQ       BX
-	VMOVUPS    32(DI)(BX*4), Y1
-	VXORPS     Y2, Y2, Y2
-	VPCMPEQD   Y3, Y3, Y3
-	VMOVAPS    Y1, Y3
-	VGATHERDPS Y3, (CX)(Y0*1), Y2
-	VMASKMOVPS Y2, Y1, (AX)(SI*4)
-	ADDQ       DX, CX
-
-done:
+// func squareAVX2(dst *float32, dstRow int, src *float32, srcRow int)
+// Requires: AVX
+TEXT ·squareAVX2(SB), NOSPLIT, $0-32
+	MOVQ       src+16(FP), AX
+	MOVQ       srcRow+24(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    (AX), Y0
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Y1
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Y2
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Y3
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Y4
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Y5
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Y6
+	ADDQ       CX, AX
+	VMOVUPS    (AX), Y7
+	ADDQ       CX, AX
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPD  Y1, Y8, Y3
+	VUNPCKHPD  Y1, Y8, Y1
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y0
+	VUNPCKLPS  Y5, Y4, Y2
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VUNPCKLPD  Y5, Y2, Y7
+	VUNPCKHPD  Y5, Y2, Y2
+	VUNPCKLPD  Y6, Y4, Y5
+	VUNPCKHPD  Y6, Y4, Y4
+	VPERM2F128 $0x20, Y7, Y3, Y6
+	VPERM2F128 $0x31, Y7, Y3, Y3
+	VPERM2F128 $0x20, Y2, Y1, Y7
+	VPERM2F128 $0x31, Y2, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y2
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstRow+8(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y6, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y7, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y3, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y5, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y0, (AX)
+	ADDQ       CX, AX
 	VZEROUPPER
 	RET
 
@@ -3860,6 +3964,24 @@ test:
 	VMASKMOVPS Y13, Y0, 32(AX)
 	VZEROUPPER
 	RET
+
+DATA laneNumbers0<>+0(SB)/4, $0x00000000
+DATA laneNumbers0<>+4(SB)/4, $0x00000001
+DATA laneNumbers0<>+8(SB)/4, $0x00000002
+DATA laneNumbers0<>+12(SB)/4, $0x00000003
+DATA laneNumbers0<>+16(SB)/4, $0x00000004
+DATA laneNumbers0<>+20(SB)/4, $0x00000005
+DATA laneNumbers0<>+24(SB)/4, $0x00000006
+DATA laneNumbers0<>+28(SB)/4, $0x00000007
+DATA laneNumbers0<>+32(SB)/4, $0x00000008
+DATA laneNumbers0<>+36(SB)/4, $0x00000009
+DATA laneNumbers0<>+40(SB)/4, $0x0000000a
+DATA laneNumbers0<>+44(SB)/4, $0x0000000b
+DATA laneNumbers0<>+48(SB)/4, $0x0000000c
+DATA laneNumbers0<>+52(SB)/4, $0x0000000d
+DATA laneNumbers0<>+56(SB)/4, $0x0000000e
+DATA laneNumbers0<>+60(SB)/4, $0x0000000f
+GLOBL laneNumbers0<>(SB), RODATA|NOPTR, $64
 
 DATA laneNumbers8<>+0(SB)/4, $0x00000008
 DATA laneNumbers8<>+4(SB)/4, $0x00000009

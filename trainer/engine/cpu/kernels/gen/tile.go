@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math/bits"
 
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
@@ -166,41 +165,4 @@ func (f *function) storeOn(on reg.Register, v vec, m operand.Mem) {
 		return
 	}
 	build.VMASKMOVPS(v, on, m)
-}
-
-// column writes the transposition of one column: a gather per register.
-func column(m machine) {
-	f := m.begin("column", "func(dst []float32, src *float32, stride int)", "dst[i] = src[i·stride]")
-	dst, src, step := f.slice("dst"), build.Load(build.Param("src"), build.GP64()), elements("stride")
-	places := f.vector() // of the lanes, in bytes behind src
-	build.VMOVD(step.(reg.GP).As32(), places.AsX())
-	build.VPBROADCASTD(places.AsX(), places)
-	build.VPMULLD(laneNumbers(0), places, places)
-	build.SHLQ(operand.Imm(uint64(bits.TrailingZeros(uint(m.lanes)))), step)
-	f.each("dst", 1, func(int) {
-		f.store(dst, f.gather(operand.Mem{Base: src, Index: places, Scale: 1}))
-		build.ADDQ(step, src)
-	})
-	f.end()
-}
-
-// gather reads one element for each lane that is on.
-func (f *function) gather(m operand.Mem) vec {
-	v := f.zero()
-	if f.wide {
-		on := build.K()
-		build.KXNORW(on, on, on)
-		if f.masked {
-			build.KMOVW(f.lanesOn, on)
-		}
-		build.VGATHERDPS(m, on, v)
-		return v
-	}
-	on := f.vector()
-	build.VPCMPEQD(on, on, on)
-	if f.masked {
-		build.VMOVAPS(f.lanesOn, on)
-	}
-	build.VGATHERDPS(on, m, v)
-	return v
 }
