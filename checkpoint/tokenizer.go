@@ -37,7 +37,7 @@ func NewTokenizer(v Vocabulary) (Tokenizer, error) {
 		words[id] = string(b)
 	}
 	pieces := words
-	var added []addedToken
+	added := []addedToken{}
 	if t.Name == "gpt2" { // its separator is no piece of text but the last id of its own
 		pieces = words[:t.Separator]
 		added = []addedToken{{ID: t.Separator, Content: words[t.Separator], Normalized: true, Special: true}}
@@ -52,7 +52,8 @@ func NewTokenizer(v Vocabulary) (Tokenizer, error) {
 	return t, err
 }
 
-// tokenizerJSON is the part of the tokenizers library's format that is used here; what is absent is null there.
+// tokenizerJSON is the part of the tokenizers library's format that is used here; what is absent is null there,
+// but lists are never null.
 type tokenizerJSON struct {
 	Version       string       `json:"version"`
 	Truncation    *int         `json:"truncation"`

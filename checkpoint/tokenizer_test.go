@@ -46,6 +46,11 @@ func tokenizer(t *testing.T, name string) (shards.Tokenizer, *plainBPE) {
 	if described.Name != name || described.Separator != int(v.Separator()) {
 		t.Errorf("%s: %s with separator %d", name, described.Name, described.Separator)
 	}
+	for _, list := range []string{`"added_tokens":[`, `"merges":[`} { // readers want lists, be they empty
+		if !strings.Contains(string(described.JSON), list) {
+			t.Errorf("%s: no %s", name, list)
+		}
+	}
 	p := &plainBPE{}
 	if err := json.Unmarshal(described.JSON, p); err != nil {
 		t.Fatal(err)

@@ -111,16 +111,22 @@ func openError(dir string, err error) error {
 	return fmt.Errorf("checkpoint store %s: %w", dir, explain(err))
 }
 
-// explain marks a full disk, which is reported by the system under several names.
+// explain marks a full disk and an absent block with the errors of package checkpoint.
 func explain(err error) error {
-	const diskFull = syscall.Errno(112) // Windows
-	if errors.Is(err, syscall.ENOSPC) || runtime.GOOS == "windows" && errors.Is(err, diskFull) {
+	switch {
+	case isDiskFull(err):
 		return fmt.Errorf("%w: free some space, or lower checkpoint.keep: %w", checkpoint.ErrDiskFull, err)
-	}
-	if format.IsNotFound(err) {
+	case format.IsNotFound(err):
 		return fmt.Errorf("%w: %w", checkpoint.ErrNotFound, err)
 	}
 	return err
+}
+
+// isDiskFull looks at the words too, because boxo's pinner does not wrap what it reports.
+func isDiskFull(err error) bool {
+	const windows = syscall.Errno(112)
+	return errors.Is(err, syscall.ENOSPC) || runtime.GOOS == "windows" && errors.Is(err, windows) ||
+		err != nil && strings.Contains(err.Error(), syscall.ENOSPC.Error())
 }
 
 func over(ctx context.Context, data datastore.Batching, o Options) (*Store, error) {
