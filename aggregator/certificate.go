@@ -35,6 +35,11 @@ type Announcement struct {
 	CID string // at most 128 bytes
 }
 
+// valid reports whether the certificate numbered n can carry it: nothing, or a round before n with a short CID.
+func (a Announcement) valid(n Seq) bool {
+	return a == Announcement{} || a.Seq > 0 && a.Seq < n && a.CID != "" && len(a.CID) <= maxCID
+}
+
 // Body is what the committee signs: one entry of the log. Its bytes are in docs/wire.md, "Certificates".
 type Body struct {
 	Kind     Kind
@@ -73,7 +78,11 @@ const (
 	admittedSize       = 4 + 32
 	maxCID             = 128
 
-	// MaxCertificateSize bounds the wire form in bytes: room for a few thousand workers.
+	// MaxRoster bounds the workers that are active at a time.
+	MaxRoster = 3 << 10
+
+	// MaxCertificateSize bounds the wire form in bytes: room for a round in which all of MaxRoster are counted, leave
+	// and are replaced.
 	MaxCertificateSize = 1 << 20
 )
 
@@ -134,7 +143,12 @@ func DecodeCertificate(p []byte) (Certificate, error) {
 	}
 	r := reader{b: p}
 	c.Body = readBody(&r)
-	for range min(int(r.u8()), len(r.b)) {
+	n := int(r.u8())
+	if n > maxCommittee {
+		r.fail("%d signatures", n)
+		n = 0
+	}
+	for range n {
 		c.Signatures = append(c.Signatures, Endorsement{Member: r.u8(), Signature: r.signature()})
 	}
 	return c, r.end()

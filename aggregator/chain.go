@@ -1,9 +1,13 @@
 package aggregator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+
+	"github.com/skein-train/skein/gradients"
 )
 
 // ErrInvalid is wrapped by every error about a certificate that breaks the rules of the log.
@@ -48,11 +52,7 @@ func (r *Roster) next(p PeerID) Slot {
 }
 
 func (r *Roster) clone() Roster {
-	slots := make(map[PeerID]Slot, len(r.slots))
-	for p, s := range r.slots {
-		slots[p] = s
-	}
-	return Roster{active: slices.Clone(r.active), slots: slots}
+	return Roster{active: slices.Clone(r.active), slots: maps.Clone(r.slots)}
 }
 
 // change applies a certificate's roster change, or says why it is none.
@@ -64,19 +64,24 @@ func (r *Roster) change(joined []Admitted, left []Slot) error {
 		}
 		r.active = slices.Delete(r.active, at, at+1)
 	}
-	for _, a := range joined {
-		if _, active := r.Slot(a.Peer); active || a.Slot != r.next(a.Peer) {
+	for i, a := range joined {
+		if _, active := r.Slot(a.Peer); active || a.Slot != r.next(a.Peer) || i > 0 && joined[i-1].Slot >= a.Slot {
 			return fmt.Errorf("%w: peer %v cannot join as slot %d", ErrInvalid, a.Peer, a.Slot)
 		}
 		r.slots[a.Peer] = a.Slot
-		at, _ := slices.BinarySearchFunc(r.active, a, func(x, y Admitted) int { return int(x.Slot) - int(y.Slot) })
+		at, _ := slices.BinarySearchFunc(r.active, a, bySlot)
 		r.active = slices.Insert(r.active, at, a)
+	}
+	if len(r.active) > MaxRoster {
+		return fmt.Errorf("%w: %d workers, at most %d allowed", ErrInvalid, len(r.active), MaxRoster)
 	}
 	return nil
 }
 
+func bySlot(a, b Admitted) int { return cmp.Compare(a.Slot, b.Slot) }
+
 // Chain follows the log of one run certificate by certificate and refuses whatever does not follow from its manifest,
-// its rules and the signatures of a quorum. The zero Chain with a manifest set by NewChain stands before the genesis.
+// its rules and the signatures of a quorum. A Chain that NewChain made stands before the genesis.
 type Chain struct {
 	manifest *Manifest
 	run      Hash
@@ -118,17 +123,30 @@ func (c *Chain) Add(cert *Certificate) error {
 	return c.Follow(cert)
 }
 
-// Follow is Add without the signatures: for bodies that the caller is about to sign, or that it stored itself.
+// Follow is Add without the committee's signatures: for certificates whose signatures somebody has checked before, as
+// every Exchange does.
 func (c *Chain) Follow(cert *Certificate) error {
-	if err := c.CheckBody(&cert.Body); err != nil {
-		return err
-	}
-	roster := c.roster.clone()
-	if err := roster.change(cert.Joined, cert.Left); err != nil {
+	roster, err := c.after(&cert.Body)
+	if err != nil {
 		return err
 	}
 	c.tip, c.tipHash, c.roster = cert, cert.Hash(), roster
 	return nil
+}
+
+// CheckBody reports the first way in which a body does not follow the tip.
+func (c *Chain) CheckBody(b *Body) error {
+	_, err := c.after(b)
+	return err
+}
+
+// after is the roster after a body that follows the tip, or the first rule that it breaks.
+func (c *Chain) after(b *Body) (Roster, error) {
+	if err := c.checkBody(b); err != nil {
+		return Roster{}, err
+	}
+	roster := c.roster.clone()
+	return roster, roster.change(b.Joined, b.Left)
 }
 
 func (c *Chain) checkSignatures(cert *Certificate) error {
@@ -148,8 +166,7 @@ func (c *Chain) checkSignatures(cert *Certificate) error {
 	return nil
 }
 
-// CheckBody reports the first way in which a body does not follow the tip.
-func (c *Chain) CheckBody(b *Body) error {
+func (c *Chain) checkBody(b *Body) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w %d: "+format, append([]any{ErrInvalid, b.Seq}, args...)...)
 	}
@@ -163,12 +180,13 @@ func (c *Chain) CheckBody(b *Body) error {
 		return bad("it follows %s, the tip is %s", b.Previous.Short(), c.tipHash.Short())
 	case c.Closed():
 		return bad("the run was closed by number %d", c.tip.Seq)
-	case len(b.Announce.CID) > maxCID:
-		return bad("content identifier too long")
+	case !b.Announce.valid(want):
+		return bad("it cannot announce a checkpoint of round %d", b.Announce.Seq)
 	}
 	switch b.Kind {
 	case Genesis:
-		if want != 0 || b.BaseRoot != c.manifest.FirstRoot || b.Beacon != c.manifest.firstBeacon() || b.Cursor != 0 || len(b.List)+len(b.Left) > 0 {
+		if want != 0 || b.Key != (gradients.Key{}) || b.Base != 0 || b.BaseRoot != c.manifest.FirstRoot ||
+			b.Beacon != c.manifest.firstBeacon() || b.Cursor != 0 || len(b.List)+len(b.Left) > 0 {
 			return bad("it is not this manifest's genesis")
 		}
 	case Round:
@@ -179,7 +197,9 @@ func (c *Chain) CheckBody(b *Body) error {
 			return err
 		}
 	case Closing:
-		if b.Seq != c.manifest.Schedule.Rounds()+1 || len(b.List)+len(b.Joined)+len(b.Left) > 0 {
+		last := c.manifest.Schedule.Rounds()
+		if b.Seq != last+1 || b.Key != (gradients.Key{}) || b.Base != last || b.Beacon != c.tip.Beacon || b.Cursor != c.tip.Cursor ||
+			len(b.List)+len(b.Joined)+len(b.Left) > 0 {
 			return bad("the run does not end here")
 		}
 	default:
@@ -198,6 +218,9 @@ func (c *Chain) checkRound(b *Body) error {
 	}
 	if b.Cursor != c.cursor() {
 		return bad("data cursor %d, expected %d", b.Cursor, c.cursor())
+	}
+	if len(b.List) == 0 && b.BaseRoot != (Hash{}) {
+		return bad("an empty round certifies no root")
 	}
 	if b.Beacon != beacon(c.tip.Beacon, b) {
 		return bad("the beacon does not follow from the list")
@@ -232,7 +255,7 @@ func (c *Chain) weight(h *SignedHeader) uint64 {
 }
 
 // CheckHeader reports why a header is no contribution to this run on the schedule's terms: other run, other schedule,
-// stale base, bad signature. Whether it comes in time, and from the roster, is for Rounds to say.
+// stale base, other start, no work, bad signature. Whether it comes in time, and from the roster, is for Rounds to say.
 func (c *Chain) CheckHeader(h *SignedHeader) error {
 	s := c.manifest.Schedule
 	n, ok := s.Departs(h.Key.Departure)
@@ -243,6 +266,10 @@ func (c *Chain) CheckHeader(h *SignedHeader) error {
 		return fmt.Errorf("%w: departure %v is not on the schedule", ErrMalformed, h.Key)
 	case h.Base != s.Base(n):
 		return fmt.Errorf("%w: counts from round %d, expected %d", ErrStale, h.Base, s.Base(n))
+	case h.Base == 0 && h.BaseRoot != c.manifest.FirstRoot:
+		return fmt.Errorf("%w: counts from root %s, the run starts from %s", ErrDiverged, h.BaseRoot.Short(), c.manifest.FirstRoot.Short())
+	case h.Tokens == 0:
+		return fmt.Errorf("%w: contribution that stands for no tokens", ErrMalformed)
 	case !h.Verify():
 		return fmt.Errorf("%w: header is not signed by %v", ErrMalformed, h.Worker)
 	}

@@ -63,7 +63,7 @@ func (s *SignedHeader) Encode() []byte { return append(s.Header.encode(), s.Sign
 // Hash names the header: SHA-256 of its wire form without the signature.
 func (h *Header) Hash() Hash { return sha256.Sum256(h.encode()) }
 
-// Sign signs a header; h.Worker is set to the signer.
+// SignHeader signs a header; h.Worker is set to the signer.
 func (s Signer) SignHeader(h Header) SignedHeader {
 	h.Worker = s.ID
 	return SignedHeader{Header: h, Signature: s.Sign(headerDomain, h.encode())}

@@ -44,10 +44,10 @@ func DecodeEntry(b []byte) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	switch b[0] {
-	case 'D':
+	switch {
+	case b[0] == 'D' && len(c.Signatures) == 0:
 		return Entry{Decide: &c.Body}, nil
-	case 'F':
+	case b[0] == 'F':
 		return Entry{Final: &c}, nil
 	}
 	return Entry{}, fmt.Errorf("%w: log entry of kind %q", ErrMalformed, b[0])

@@ -40,6 +40,10 @@ const (
 	manifestVersion = 1
 	manifestDomain  = "skein/manifest/1\x00"
 	maxManifest     = 256 << 10
+	maxCommittee    = 7
+	maxSteps        = 1 << 30 // with the two below it keeps every count of tokens and every cursor far from 2⁶⁴
+	maxEvery        = 1 << 20
+	maxBatch        = 1 << 20 // sequences, and tokens of one
 )
 
 // Encode returns the canonical bytes: compact JSON in the order of the fields.
@@ -100,14 +104,24 @@ func (m *Manifest) Validate() error {
 	switch {
 	case m.Version != manifestVersion:
 		return fmt.Errorf("%w: manifest version %d, this program reads %d", ErrMalformed, m.Version, manifestVersion)
-	case len(m.Committee) == 0 || len(m.Committee) > 7:
-		return fmt.Errorf("%w: manifest: committee of %d", ErrMalformed, len(m.Committee))
-	case s.Every == 0 || s.Fragments == 0 || s.Every%s.Fragments != 0 || s.Delay > s.Every || s.Steps < s.Stride():
+	case len(m.Committee) == 0 || len(m.Committee) > maxCommittee || repeats(m.Committee):
+		return fmt.Errorf("%w: manifest: committee of %d, or one key twice", ErrMalformed, len(m.Committee))
+	case s.Every == 0 || s.Every > maxEvery || s.Fragments == 0 || s.Every%s.Fragments != 0 || s.Delay > s.Every || s.Steps < s.Stride() || s.Steps > maxSteps:
 		return fmt.Errorf("%w: manifest: schedule %+v", ErrMalformed, s)
-	case s.Steps > 1<<40 || m.BatchSize == 0 || m.BatchSize > 1<<20 || m.SeqLen == 0 || m.SeqLen > 1<<24 || m.Parameters == 0:
+	case m.BatchSize == 0 || m.BatchSize > maxBatch || m.SeqLen == 0 || m.SeqLen > maxBatch || m.Sequences == 0 || m.Parameters == 0:
 		return fmt.Errorf("%w: manifest: sizes out of range", ErrMalformed)
+	case m.MinPeers < 1 || m.Deadline == 0:
+		return fmt.Errorf("%w: manifest: min_peers %d, deadline %d ms: both must be positive", ErrMalformed, m.MinPeers, m.Deadline)
 	}
 	return nil
+}
+
+func repeats(ps []PeerID) bool {
+	seen := map[PeerID]bool{}
+	for _, p := range ps {
+		seen[p] = true
+	}
+	return len(seen) < len(ps)
 }
 
 // Quorum is the number of committee signatures that make a certificate: ⌊(n+f)/2⌋+1 with f = ⌊(n−1)/3⌋ faulty members.

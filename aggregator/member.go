@@ -18,7 +18,8 @@ type Member struct {
 	index  uint8
 	rounds *Rounds
 	log    Log
-	last   uint64 // entries of the log that rounds has seen
+	last   uint64 // entries of the log that this member has seen
+	open   *Body  // decided in the log, not yet certified
 	out    func(*Certificate)
 }
 
@@ -34,64 +35,89 @@ func NewMember(ctx context.Context, m *Manifest, s Signer, log Log, workers []Pe
 	if err != nil {
 		return nil, fmt.Errorf("aggregator: reading the log: %w", err)
 	}
-	var open *Body
 	for i := uint64(1); i <= n; i++ {
 		e, err := log.Read(ctx, i)
 		if err != nil {
 			return nil, fmt.Errorf("aggregator: log entry %d: %w", i, err)
 		}
 		b.last = i
-		if open = e.Decide; e.Final == nil {
-			continue
-		}
-		if err := b.committed(e.Final); err != nil {
+		if err := b.replay(e); err != nil {
 			return nil, fmt.Errorf("aggregator: log entry %d: %w", i, err)
 		}
 	}
 	if n == 0 {
 		genesis := m.Genesis(workers)
-		return b, b.certify(ctx, &genesis)
+		if err := b.decide(ctx, &genesis); err != nil {
+			return nil, err
+		}
 	}
-	if open != nil {
-		return b, b.finish(ctx, open)
+	if b.open != nil {
+		if err := b.rounds.chain.CheckBody(b.open); err != nil {
+			return nil, fmt.Errorf("aggregator: log entry %d: %w", b.last, err)
+		}
 	}
-	return b, nil
+	return b, b.finish(ctx)
 }
 
-// Do feeds the machine with events and certifies whatever is due then.
+// replay takes in an entry of an earlier life: a certificate finishes the decision before it.
+func (b *Member) replay(e Entry) error {
+	switch {
+	case e.Final == nil && b.open != nil:
+		return fmt.Errorf("%w: number %d is decided on top of an open decision", ErrInvalid, e.Decide.Seq)
+	case e.Final == nil:
+		b.open = e.Decide
+		return nil
+	case b.open == nil || e.Final.Hash() != b.open.Hash():
+		return fmt.Errorf("%w: number %d is certified, but not decided before", ErrInvalid, e.Final.Seq)
+	}
+	b.open = nil
+	return b.committed(e.Final)
+}
+
+// Do feeds the machine with events and certifies whatever is due then. After an error of the log, the next call goes on
+// where this one stopped.
 func (b *Member) Do(ctx context.Context, events func(*Rounds)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	events(b.rounds)
 	for {
+		if err := b.finish(ctx); err != nil {
+			return err
+		}
 		body, due := b.rounds.Next()
 		if !due {
 			return nil
 		}
-		if err := b.certify(ctx, &body); err != nil {
+		if err := b.decide(ctx, &body); err != nil {
 			return err
 		}
 	}
 }
 
-func (b *Member) certify(ctx context.Context, body *Body) error {
+// decide puts a body into the log. From then on nothing else can have its number.
+func (b *Member) decide(ctx context.Context, body *Body) error {
 	if err := b.rounds.chain.CheckBody(body); err != nil {
-		return fmt.Errorf("aggregator: refusing to sign: %w", err)
+		return fmt.Errorf("aggregator: refusing to decide: %w", err)
 	}
 	if err := b.log.Append(ctx, b.last+1, Entry{Decide: body}); err != nil {
 		return fmt.Errorf("aggregator: deciding number %d: %w", body.Seq, err)
 	}
 	b.last++
-	return b.finish(ctx, body)
+	b.open = body
+	return nil
 }
 
-// finish signs a decided body and puts the certificate into the log.
-func (b *Member) finish(ctx context.Context, body *Body) error {
-	cert := &Certificate{Body: *body, Signatures: []Endorsement{b.signer.SignBody(b.index, body)}}
+// finish signs the open decision, if there is one, and puts the certificate into the log.
+func (b *Member) finish(ctx context.Context) error {
+	if b.open == nil {
+		return nil
+	}
+	cert := &Certificate{Body: *b.open, Signatures: []Endorsement{b.signer.SignBody(b.index, b.open)}}
 	if err := b.log.Append(ctx, b.last+1, Entry{Final: cert}); err != nil {
-		return fmt.Errorf("aggregator: certifying number %d: %w", body.Seq, err)
+		return fmt.Errorf("aggregator: certifying number %d: %w", cert.Seq, err)
 	}
 	b.last++
+	b.open = nil
 	return b.committed(cert)
 }
 

@@ -43,7 +43,11 @@ func (x *Memory) publish(c *Certificate) {
 }
 
 // Genesis is the log's first entry.
-func (x *Memory) Genesis() *Certificate { return x.certs[0] }
+func (x *Memory) Genesis() *Certificate {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.certs[0]
+}
 
 // Do feeds the aggregator role with events of its own: time, joins, leaves.
 func (x *Memory) Do(ctx context.Context, events func(*Rounds)) error { return x.member.Do(ctx, events) }

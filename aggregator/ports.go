@@ -36,7 +36,8 @@ type Exchange interface {
 	// are counted. It is idempotent per Key: if this worker offered for the Key before, in an earlier life say,
 	// the bytes of then are the ones that count.
 	Offer(ctx context.Context, c Contribution) error
-	// Next waits for the certificate after round n, in the order that is the same for everyone.
+	// Next waits for the certificate after round n, in the order that is the same for everyone. Its signatures have been
+	// checked.
 	Next(ctx context.Context, after Seq) (*Certificate, error)
 	// Open returns a counted payload by its hash, fetching it if it is not here; what it returns has that hash.
 	Open(ctx context.Context, h *SignedHeader) (io.ReadCloser, error)

@@ -3,6 +3,7 @@ package aggregator
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -20,11 +21,14 @@ var (
 // request to join, elapsed time), and Next says what to certify. It signs nothing, sends nothing and reads no clock,
 // so every history can be replayed. It belongs to one goroutine.
 //
-// A round closes when every worker of the roster is in, or when the deadline has passed since its first offer and at
-// least MinPeers are in. Who is absent then leaves the roster, and may ask to join again: a worker that dies costs one
-// deadline, not one per round.
+// A round closes when every worker that it waits for is in, or when the deadline has passed since its first offer and at
+// least MinPeers are in. It waits for the roster without those who said goodbye or cannot have worked for it yet. Who is
+// absent then leaves the roster, and may ask to join again: a worker that dies costs one deadline, not one per round.
+//
+// Where nobody is to be waited for and nobody is in, an empty round closes, if somebody is there or asks to join.
 type Rounds struct {
 	chain  *Chain
+	first  map[PeerID]Seq                   // the first round that a worker can have worked for since it was last admitted
 	offers map[Seq]map[PeerID]*SignedHeader // open rounds
 	roots  map[PeerID]Hash                  // reports of the final root
 	joins  []PeerID                         // who asked, in the order of asking
@@ -35,7 +39,9 @@ type Rounds struct {
 
 // NewRounds starts the machine at the chain's tip; the chain is the machine's own from then on.
 func NewRounds(c *Chain) *Rounds {
-	return &Rounds{chain: c, offers: map[Seq]map[PeerID]*SignedHeader{}, roots: map[PeerID]Hash{}, leaves: map[PeerID]bool{}}
+	return &Rounds{
+		chain: c, first: map[PeerID]Seq{}, offers: map[Seq]map[PeerID]*SignedHeader{}, roots: map[PeerID]Hash{}, leaves: map[PeerID]bool{},
+	}
 }
 
 // Chain is the chain that the machine extends.
@@ -47,46 +53,57 @@ func (r *Rounds) Offer(h SignedHeader) error {
 	if err := r.chain.CheckHeader(&h); err != nil {
 		return err
 	}
-	n := Seq(h.Key.Departure / r.chain.manifest.Schedule.Stride())
+	n, _ := r.chain.manifest.Schedule.Departs(h.Key.Departure)
 	due := r.chain.next()
 	if _, ok := r.chain.roster.Slot(h.Worker); !ok {
 		return fmt.Errorf("%w: %v", ErrNotOnList, h.Worker)
 	}
 	if n < due {
-		if _, counted := r.chain.tip.Counts(h.Worker); counted && n == r.chain.tip.Seq {
+		if e, counted := r.chain.tip.Counts(h.Worker); counted && e.Header == h.Header {
 			return nil
 		}
 		return fmt.Errorf("%w: %v for round %d, round %d is open", ErrLate, h.Worker, n, due)
 	}
-	if n > due+r.horizon() {
+	if n > due+r.flying()+1 { // one more for a chain that is behind
 		return fmt.Errorf("%w: %v for round %d, round %d is open", ErrEarly, h.Worker, n, due)
 	}
 	if r.offers[n] == nil {
 		r.offers[n] = map[PeerID]*SignedHeader{}
 	}
-	if old := r.offers[n][h.Worker]; old != nil && old.Header != h.Header {
-		return fmt.Errorf("%w: %v, round %d", ErrRepeated, h.Worker, n)
+	if old := r.offers[n][h.Worker]; old != nil {
+		if old.Header != h.Header {
+			return fmt.Errorf("%w: %v, round %d", ErrRepeated, h.Worker, n)
+		}
+		return nil
 	}
 	r.offers[n][h.Worker] = &h
 	delete(r.leaves, h.Worker)
 	return nil
 }
 
-// horizon is how many rounds may be open beyond the next one: those that can be in flight on the schedule.
-func (r *Rounds) horizon() Seq {
+// flying is how many departures lie between a round's own and its landing.
+func (r *Rounds) flying() Seq {
 	s := r.chain.manifest.Schedule
-	return Seq(1 + s.Delay/s.Stride())
+	return Seq(s.Delay / s.Stride())
 }
 
-// Join notes that a peer asks to be admitted; it is admitted by the next certificate.
+// Join notes that a peer asks to be admitted; the next certificate admits it while there is room. A worker that is in
+// takes back its goodbye.
 func (r *Rounds) Join(p PeerID) {
-	if _, active := r.chain.roster.Slot(p); !active && !slices.Contains(r.joins, p) {
+	if _, active := r.chain.roster.Slot(p); active {
+		delete(r.leaves, p)
+	} else if !slices.Contains(r.joins, p) && len(r.joins) < MaxRoster {
 		r.joins = append(r.joins, p)
 	}
 }
 
-// Leave notes that a worker says goodbye: the next round does not wait for it.
-func (r *Rounds) Leave(p PeerID) { r.leaves[p] = true }
+// Leave notes that a worker says goodbye, so that no round waits for it, or that a peer asks no longer to join.
+func (r *Rounds) Leave(p PeerID) {
+	if _, active := r.chain.roster.Slot(p); active {
+		r.leaves[p] = true
+	}
+	r.joins = slices.DeleteFunc(r.joins, func(q PeerID) bool { return q == p })
+}
 
 // Reached notes the root that a worker reports after a round. Only the last round's are kept: contributions carry the others.
 func (r *Rounds) Reached(p PeerID, n Seq, root Hash) {
@@ -95,83 +112,104 @@ func (r *Rounds) Reached(p PeerID, n Seq, root Hash) {
 	}
 }
 
-// Announce notes a published checkpoint; the next certificate carries it.
-func (r *Rounds) Announce(a Announcement) { r.news = a }
+// Announce notes a published checkpoint; the next certificate carries it. What no certificate may carry is dropped.
+func (r *Rounds) Announce(a Announcement) {
+	if a.valid(r.chain.next()) {
+		r.news = a
+	}
+}
 
 // Elapse says that time has passed.
 func (r *Rounds) Elapse(ms Millis) {
-	if len(r.offers[r.chain.next()]) > 0 || len(r.roots) > 0 {
+	if len(r.in()) > 0 {
 		r.waited += ms
 	}
 }
 
-// Waiting names the workers that the next round waits for, in the order of their slots.
+// in is what has come for the next entry of the log: the offers for the next round, or the reports of the final root
+// as headers that hold nothing else.
+func (r *Rounds) in() map[PeerID]*SignedHeader {
+	due := r.chain.next()
+	if due <= r.chain.manifest.Schedule.Rounds() {
+		return r.offers[due]
+	}
+	in := map[PeerID]*SignedHeader{}
+	for _, p := range r.chain.roster.Peers() {
+		if root, ok := r.roots[p]; ok {
+			in[p] = &SignedHeader{Header: Header{BaseRoot: root}}
+		}
+	}
+	return in
+}
+
+// Waiting names the workers that the next round, or the closing, waits for, in the order of their slots.
 func (r *Rounds) Waiting() []PeerID {
 	var out []PeerID
+	in := r.in()
 	for _, p := range r.chain.roster.Peers() {
-		if r.offers[r.chain.next()][p] == nil && !r.leaves[p] {
+		if in[p] == nil && !r.leaves[p] && !r.fresh(p) {
 			out = append(out, p)
 		}
 	}
 	return out
 }
 
+// fresh reports whether a worker was admitted so lately that it cannot have worked for the next round: with a delay of
+// more than a stride several rounds depart before the one that admits it lands.
+func (r *Rounds) fresh(p PeerID) bool { return r.chain.next() < r.first[p] }
+
 // Short reports by how many contributions an overdue round falls short of MinPeers; 0 if it does not.
 func (r *Rounds) Short() int {
 	m := r.chain.manifest
-	if r.waited < m.Deadline {
+	if r.waited < m.Deadline || r.chain.next() > m.Schedule.Rounds() {
 		return 0
 	}
-	return max(0, m.MinPeers-len(r.offers[r.chain.next()]))
+	return max(0, m.MinPeers-len(r.in()))
 }
 
 // Next returns the body that is due, if one is. It does not change the machine: Committed does.
 func (r *Rounds) Next() (Body, bool) {
-	m := r.chain.manifest
+	in, last := r.in(), r.chain.manifest.Schedule.Rounds()
 	switch due := r.chain.next(); {
-	case r.chain.Closed() || due == 0:
+	case due == 0 || r.chain.Closed() || !r.ripe(in, due <= last):
 		return Body{}, false
-	case due > m.Schedule.Rounds():
-		return r.closing()
-	case len(r.chain.roster.active) == 0:
-		return r.round(nil, Hash{}), len(r.joins) > 0
+	case due > last:
+		return r.closing(in), true
 	default:
-		return r.due(r.offers[due])
+		return r.round(in), true
 	}
 }
 
-// due closes the next round over its offers, if it may be closed.
-func (r *Rounds) due(in map[PeerID]*SignedHeader) (Body, bool) {
-	m := r.chain.manifest
-	overdue := r.waited >= m.Deadline && len(in) >= max(1, m.MinPeers)
-	if len(in) == 0 || len(r.Waiting()) > 0 && !overdue {
-		return Body{}, false
+// ripe reports whether the next round, or the closing, can be closed over what is in.
+func (r *Rounds) ripe(in map[PeerID]*SignedHeader, round bool) bool {
+	m, waits := r.chain.manifest, len(r.Waiting()) > 0
+	if len(in) == 0 {
+		return round && !waits && (len(r.joins) > 0 || len(r.leaves) < len(r.chain.roster.active))
 	}
-	root := agreed(in, r.chain.roster.Peers())
-	return r.round(in, root), true
+	return !waits || r.waited >= m.Deadline && (!round || len(in) >= m.MinPeers)
 }
 
 // agreed is the base root that most contributions count from; the lowest slot decides a tie.
 func agreed(in map[PeerID]*SignedHeader, order []PeerID) (best Hash) {
-	votes := map[Hash]int{}
+	votes, most := map[Hash]int{}, 0
 	for _, p := range order {
 		if h := in[p]; h != nil {
 			votes[h.BaseRoot]++
 		}
 	}
 	for _, p := range order {
-		if h := in[p]; h != nil && votes[h.BaseRoot] > votes[best] {
-			best = h.BaseRoot
+		if h := in[p]; h != nil && votes[h.BaseRoot] > most {
+			best, most = h.BaseRoot, votes[h.BaseRoot]
 		}
 	}
 	return best
 }
 
-// round writes the body of the next round. Contributions that count from another root are left out, and their
-// workers leave the roster like the absent: they have to fetch the certified state first.
-func (r *Rounds) round(in map[PeerID]*SignedHeader, root Hash) Body {
+// round writes the body of the next round. Contributions that count from another root than most are left out, and
+// their workers leave the roster like the absent: they have to fetch the certified state first.
+func (r *Rounds) round(in map[PeerID]*SignedHeader) Body {
 	c := r.chain
-	n := c.next()
+	n, root := c.next(), agreed(in, c.roster.Peers())
 	b := Body{
 		Kind: Round, Run: c.run, Seq: n, Previous: c.tipHash,
 		Key: c.manifest.Schedule.Key(n), Base: c.manifest.Schedule.Base(n), BaseRoot: root,
@@ -179,41 +217,33 @@ func (r *Rounds) round(in map[PeerID]*SignedHeader, root Hash) Body {
 	}
 	for _, a := range c.roster.active {
 		h := in[a.Peer]
-		if h == nil || h.BaseRoot != root {
-			b.Left = append(b.Left, a.Slot)
-			continue
+		counted := h != nil && h.BaseRoot == root
+		if counted {
+			b.List = append(b.List, Included{Slot: a.Slot, Weight: c.weight(h), SignedHeader: *h})
 		}
-		b.List = append(b.List, Included{Slot: a.Slot, Weight: c.weight(h), SignedHeader: *h})
-		if r.leaves[a.Peer] {
+		if stays := counted || h == nil && r.fresh(a.Peer); !stays || r.leaves[a.Peer] {
 			b.Left = append(b.Left, a.Slot)
 		}
 	}
 	after := c.roster.clone()
-	for _, p := range r.joins {
+	for _, p := range r.joins[:min(len(r.joins), MaxRoster-len(c.roster.active)+len(b.Left))] {
 		a := Admitted{Slot: after.next(p), Peer: p}
-		if after.change([]Admitted{a}, nil) == nil {
-			b.Joined = append(b.Joined, a)
-		}
+		after.slots[p] = a.Slot
+		b.Joined = append(b.Joined, a)
 	}
+	slices.SortFunc(b.Joined, bySlot)
 	b.Beacon = beacon(c.tip.Beacon, &b)
 	return b
 }
 
-// closing ends the run once every worker has reported the final root, or the deadline has passed since the first report.
-func (r *Rounds) closing() (Body, bool) {
+// closing writes the body that ends the run, over the reports of the final root.
+func (r *Rounds) closing(reports map[PeerID]*SignedHeader) Body {
 	c := r.chain
-	reported := map[PeerID]*SignedHeader{}
-	for p, root := range r.roots {
-		reported[p] = &SignedHeader{Header: Header{BaseRoot: root}}
-	}
-	if len(reported) == 0 || len(reported) < len(c.roster.active) && r.waited < c.manifest.Deadline {
-		return Body{}, false
-	}
 	last := c.manifest.Schedule.Rounds()
 	return Body{
 		Kind: Closing, Run: c.run, Seq: last + 1, Previous: c.tipHash, Base: last,
-		BaseRoot: agreed(reported, c.roster.Peers()), Announce: r.news, Cursor: c.tip.Cursor, Beacon: c.tip.Beacon,
-	}, true
+		BaseRoot: agreed(reports, c.roster.Peers()), Announce: r.news, Cursor: c.tip.Cursor, Beacon: c.tip.Beacon,
+	}
 }
 
 // Committed moves the machine past a certificate, its own or one that it was shown.
@@ -221,11 +251,19 @@ func (r *Rounds) Committed(cert *Certificate) error {
 	if err := r.chain.Add(cert); err != nil {
 		return err
 	}
-	delete(r.offers, cert.Seq)
 	r.waited = 0
-	r.joins = slices.DeleteFunc(r.joins, func(p PeerID) bool { _, active := r.chain.roster.Slot(p); return active })
+	active := func(p PeerID) bool { _, ok := r.chain.roster.Slot(p); return ok }
+	delete(r.offers, cert.Seq)
+	for _, in := range r.offers { // of who left nothing is counted any more
+		maps.DeleteFunc(in, func(p PeerID, _ *SignedHeader) bool { return !active(p) })
+	}
+	maps.DeleteFunc(r.leaves, func(p PeerID, _ bool) bool { return !active(p) })
+	r.joins = slices.DeleteFunc(r.joins, active)
 	for _, a := range cert.Joined {
-		delete(r.leaves, a.Peer)
+		r.first[a.Peer] = 1
+		if cert.Seq > 0 {
+			r.first[a.Peer] = cert.Seq + 1 + r.flying()
+		}
 	}
 	if cert.Announce == r.news {
 		r.news = Announcement{}

@@ -3,6 +3,7 @@ package aggregator
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 
@@ -197,47 +198,70 @@ func (s *State) snapshot(run Hash, replica Replica) Snapshot {
 	return Snapshot{Header: header, Vectors: append(out, vecs...)}
 }
 
-// restore rebuilds the state, and the replica's, from a snapshot of the same run.
-func restore(p Snapshot, run Hash, replica Replica) (*State, error) {
+// restore rebuilds the state, and the replica's, from a snapshot that is not trusted: it must be one of this run, made
+// of the same parts, taken at a landing.
+func (w *Worker) restore(p Snapshot) (*State, error) {
 	var h snapshotHeader
 	if err := json.Unmarshal(p.Header, &h); err != nil {
-		return nil, fmt.Errorf("snapshot header: %w", err)
+		return nil, fmt.Errorf("%w: snapshot header: %v", ErrMalformed, err)
 	}
-	if h.Run != run {
-		return nil, fmt.Errorf("snapshot belongs to run %s, this is %s", h.Run.Short(), run.Short())
+	if err := w.fits(&h); err != nil {
+		return nil, fmt.Errorf("%w: snapshot: %w", ErrMalformed, err)
 	}
-	rest := p.Vectors
-	var missing bool
-	next := func() gradients.Vec {
-		if len(rest) == 0 {
-			missing = true
+	rest, size := p.Vectors, w.Layout.Len()
+	var bad error
+	next := func(n int) gradients.Vec {
+		if len(rest) == 0 || len(rest[0]) != n {
+			bad = fmt.Errorf("%w: snapshot: vector %d of %d is missing or is not %d long", ErrMalformed, len(p.Vectors)-len(rest), len(p.Vectors), n)
 			return nil
 		}
 		v := rest[0]
 		rest = rest[1:]
 		return v
 	}
-	s := &State{Seq: h.Seq, Step: h.Step, Tally: h.Tally, Anchor: next()}
+	s := &State{Seq: h.Seq, Step: h.Step, Tally: h.Tally, Anchor: next(size)}
 	for range h.Outer {
-		s.Outer = append(s.Outer, next())
+		s.Outer = append(s.Outer, next(size))
 	}
 	for range h.Encoder {
-		s.Encoder = append(s.Encoder, next())
+		s.Encoder = append(s.Encoder, next(size))
 	}
 	if h.Feedback {
-		s.Residual = next()
+		s.Residual = next(size)
 	}
 	for _, f := range h.Flights {
-		if h.Feedback {
-			f.Sent = next()
+		f.Sent = nil
+		if h.Feedback && len(rest) > 0 && len(rest[0]) == 0 { // nothing was offered
+			rest = rest[1:]
+		} else if h.Feedback {
+			f.Sent = next(w.fragment[w.Manifest.Schedule.Key(f.Seq).Fragment].Len())
 		}
 		s.Flights = append(s.Flights, f)
 	}
-	if missing {
-		return nil, fmt.Errorf("snapshot holds %d vectors, its header tells of more", len(p.Vectors))
+	if bad != nil {
+		return nil, bad
 	}
-	if err := replica.Load(rest, h.Counters); err != nil {
+	if err := w.Replica.Load(rest, h.Counters); err != nil {
 		return nil, fmt.Errorf("snapshot: replica: %w", err)
 	}
 	return s, nil
+}
+
+// fits reports why a snapshot's header is not of this run and this method.
+func (w *Worker) fits(h *snapshotHeader) error {
+	s := w.Manifest.Schedule
+	switch {
+	case h.Run != w.chain.run:
+		return fmt.Errorf("it belongs to run %s, this is %s", h.Run.Short(), w.chain.run.Short())
+	case h.Outer != w.outer[0].Slots() || h.Encoder != w.codecs[0].Slots() || h.Feedback != (w.Method.Feedback > 0):
+		return errors.New("it was taken with another outer optimizer, codec or feedback")
+	case h.Seq > s.Rounds() || h.Step != s.Landing(h.Seq):
+		return fmt.Errorf("step %d is not where round %d lands", h.Step, h.Seq)
+	}
+	for i, f := range h.Flights {
+		if f.Seq != h.Seq+1+Seq(i) || f.Seq > s.Rounds() || s.Key(f.Seq).Departure > h.Step {
+			return fmt.Errorf("round %d cannot be under way after step %d", f.Seq, h.Step)
+		}
+	}
+	return nil
 }

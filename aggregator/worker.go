@@ -83,7 +83,7 @@ func NewWorker(o Options) (*Worker, error) {
 // open sets the state: of an earlier life, or the first one.
 func (w *Worker) open() (err error) {
 	if w.Resume != nil {
-		if w.state, err = restore(*w.Resume, w.chain.run, w.Replica); err != nil {
+		if w.state, err = w.restore(*w.Resume); err != nil {
 			return err
 		}
 		w.Resume = nil
@@ -188,7 +188,7 @@ func (w *Worker) step(ctx context.Context, step uint64) error {
 	if err != nil {
 		return err
 	}
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+	if !(math.Abs(loss) <= math.MaxFloat32) { // NaN too: a header carries a finite float32
 		return fmt.Errorf("the training loss is %v: lower inner.lr, or raise inner.warmup_steps", loss)
 	}
 	w.state.Tally.Steps++
