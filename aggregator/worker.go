@@ -161,7 +161,8 @@ func (w *Worker) seat() (Slot, bool) { return w.chain.roster.Slot(w.Signer.ID) }
 // sit tells the replica which data the log reserved for the steps until the next landing.
 func (w *Worker) sit() error {
 	slot, ok := w.seat()
-	if !ok {
+	share := w.Manifest.Share(w.chain.tip.Seq)
+	if !ok || share == 0 { // no seat, or no steps left
 		return nil
 	}
 	tip, slots := w.chain.tip, w.chain.roster.Slots()
@@ -171,7 +172,6 @@ func (w *Worker) sit() error {
 			at = i
 		}
 	}
-	share := w.Manifest.Share(tip.Seq)
 	return w.Replica.Begin(w.state.Step+1, w.Assign(tip.Beacon, tip.Cursor, roster, share)[at], share)
 }
 
