@@ -8,6 +8,7 @@ package blas
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Matrix is a row-major matrix in memory: element (i, j) is Data[i·Stride + j].
@@ -30,7 +31,8 @@ type Library struct {
 	Path    string // the file, when found
 	Version string // what it says about itself, when found
 	Found   bool
-	Note    string // when not found: why, and what to install
+	Note    string // when not found: why
+	Install string // how to get it, where it is something to install
 
 	open func() (Multiplier, error)
 }
@@ -47,12 +49,19 @@ func Open(name string) (Multiplier, Library, error) {
 			if name == "" {
 				continue
 			}
-			return nil, l, fmt.Errorf("matrix library %s: %s", l.Name, l.Note)
+			return nil, l, fmt.Errorf("matrix library %s is not here: %s%s", l.Name, l.Note, hint(l))
 		}
 		m, err := l.open()
 		return m, l, err
 	}
 	return nil, Library{}, fmt.Errorf("matrix library %q: %w", name, errUnknown)
+}
+
+func hint(l Library) string {
+	if l.Install == "" {
+		return ""
+	}
+	return " (" + l.Install + ")"
 }
 
 var errUnknown = errors.New("no such library; know onednn, openblas, accelerate, builtin, gonum")
@@ -64,4 +73,22 @@ func Probe() []Library {
 		found = append(found, probe())
 	}
 	return found
+}
+
+// Advice says what to install when none of the fast libraries is there, and is empty otherwise.
+func Advice(found []Library) string {
+	var missing []string
+	for _, l := range found {
+		if l.Install == "" {
+			continue
+		}
+		if l.Found {
+			return ""
+		}
+		missing = append(missing, l.Title+": "+l.Install)
+	}
+	if len(missing) == 0 {
+		return "no matrix library can be loaded on this system; the built-in product is used"
+	}
+	return "for faster matrix products install one of: " + strings.Join(missing, "; ")
 }

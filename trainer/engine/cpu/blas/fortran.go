@@ -3,6 +3,7 @@
 package blas
 
 import (
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -11,10 +12,10 @@ import (
 
 // fortranLibrary probes a BLAS with the Fortran interface: sgemm_, every argument by address.
 func fortranLibrary(name, title, install string, files ...string) Library {
-	l := Library{Name: name, Title: title}
+	l := Library{Name: name, Title: title, Install: install}
 	lib, err := load(files...)
 	if err != nil {
-		l.Note = "not found (" + install + "): " + err.Error()
+		l.Note = err.Error()
 		return l
 	}
 	sgemm := lib.symbol("sgemm_")
@@ -23,7 +24,7 @@ func fortranLibrary(name, title, install string, files ...string) Library {
 		return l
 	}
 	l.Found, l.Path = true, lib.path(sgemm)
-	l.Version = lib.text("openblas_get_config")
+	l.Version = openblasVersion(lib.text("openblas_get_config"), lib.text("openblas_get_corename"))
 	l.open = func() (Multiplier, error) {
 		if p := lib.symbol("openblas_set_num_threads"); p != 0 {
 			purego.SyscallN(p, 1)
@@ -31,6 +32,16 @@ func fortranLibrary(name, title, install string, files ...string) Library {
 		return fortran{sgemm}, nil
 	}
 	return l
+}
+
+// openblasVersion picks the number out of "OpenBLAS 0.3.21 NO_LAPACKE …" and names the kernels that were chosen for
+// this processor, as results depend on them.
+func openblasVersion(config, core string) string {
+	words := strings.Fields(config)
+	if len(words) < 2 {
+		return core
+	}
+	return strings.TrimSpace(words[1] + " " + core)
 }
 
 type fortran struct{ sgemm uintptr }

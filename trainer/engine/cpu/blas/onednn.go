@@ -11,10 +11,10 @@ import (
 
 // onednnLibrary probes oneDNN, whose dnnl_sgemm is the same in versions 2 and 3: row-major, scalars by value.
 func onednnLibrary(install string, files ...string) Library {
-	l := Library{Name: "onednn", Title: "oneDNN"}
+	l := Library{Name: "onednn", Title: "oneDNN", Install: install}
 	lib, err := load(files...)
 	if err != nil {
-		l.Note = "not found (" + install + "): " + err.Error()
+		l.Note = err.Error()
 		return l
 	}
 	sgemm := lib.symbol("dnnl_sgemm")

@@ -3,7 +3,7 @@ package blas
 func systemProbes() []func() Library {
 	return []func() Library{
 		func() Library {
-			return fortranLibrary("accelerate", "Accelerate", "part of macOS", "/System/Library/Frameworks/Accelerate.framework/Accelerate")
+			return fortranLibrary("accelerate", "Accelerate", "", "/System/Library/Frameworks/Accelerate.framework/Accelerate")
 		},
 		func() Library {
 			return onednnLibrary("brew install onednn", "/opt/homebrew/lib/libdnnl.dylib", "/usr/local/lib/libdnnl.dylib")
