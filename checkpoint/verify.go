@@ -86,7 +86,9 @@ func (r *Report) check(c *Checkpoint) error {
 	if err := r.certified(c); err != nil {
 		return err
 	}
-	r.NotChecked = append(r.NotChecked, "that the state follows from the contributions: replay the log to check it")
+	r.NotChecked = append(r.NotChecked,
+		"that the state follows from the contributions: replay the log to check it",
+		"config.json, the tokenizer's files, and the step and parent in "+fileState+": only the CID vouches for them")
 	return nil
 }
 
