@@ -44,31 +44,60 @@ type world struct {
 
 const testMax = 64 << 20
 
-func manifest(rounds int, deadline aggregator.Millis) aggregator.SignedManifest {
-	owner := aggregator.NewSigner(seed(0))
-	return owner.SignManifest(aggregator.Manifest{
+// plain is a manifest of so many rounds of one step each.
+func plain(rounds int, deadline aggregator.Millis) aggregator.Manifest {
+	return aggregator.Manifest{
 		Name: "test", Schedule: aggregator.Schedule{Every: 1, Fragments: 1, Steps: uint64(rounds)}, Parameters: 1,
-		Committee: []aggregator.PeerID{owner.ID}, BatchSize: 1, SeqLen: 8, Sequences: 8, MinPeers: 1, Deadline: deadline,
-	})
+		BatchSize: 1, SeqLen: 8, Sequences: 8, MinPeers: 1, Deadline: deadline,
+	}
 }
 
 func newWorld(t testing.TB, n, rounds int, deadline aggregator.Millis) *world {
 	t.Helper()
-	w := &world{t: t, run: manifest(rounds, deadline), pace: quick(), log: aggregator.NewMemoryLog()}
+	return startWorld(t, plain(rounds, deadline), n)
+}
+
+func startWorld(t testing.TB, m aggregator.Manifest, n int) *world {
+	t.Helper()
+	owner := aggregator.NewSigner(seed(0))
+	m.Committee = []aggregator.PeerID{owner.ID}
+	w := &world{t: t, run: owner.SignManifest(m), pace: quick(), log: aggregator.NewMemoryLog()}
 	w.check = func(*aggregator.SignedHeader, []byte) error { return nil }
+	w.open(n)
+	return w
+}
+
+// open starts the committee, and n workers that the genesis admits.
+func (w *world) open(n int) {
+	w.t.Helper()
 	w.home = w.node(0, w.dir(0))
 	var workers []aggregator.PeerID
 	for i := 1; i <= n; i++ {
 		workers = append(workers, aggregator.NewSigner(seed(i)).ID)
 	}
-	var err error
-	if w.committee, err = NewCommittee(t.Context(), w.home, w.log, workers, func(h *aggregator.SignedHeader, b []byte) error { return w.check(h, b) }); err != nil {
-		t.Fatal(err)
-	}
+	w.preside(workers)
 	for i := 1; i <= n; i++ {
 		w.add(i)
 	}
-	return w
+}
+
+func (w *world) preside(workers []aggregator.PeerID) {
+	w.t.Helper()
+	check := func(h *aggregator.SignedHeader, b []byte) error { return w.check(h, b) }
+	var err error
+	if w.committee, err = NewCommittee(w.t.Context(), w.home, w.log, workers, check); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// restart kills worker i and starts it again from its directory.
+func (w *world) restart(i int) *Exchange {
+	w.t.Helper()
+	w.nodes[i-1].Kill()
+	w.nodes[i-1] = nil
+	n, x := w.start(i)
+	w.nodes[i-1], w.exchanges[i-1] = n, x
+	return x
 }
 
 func (w *world) dir(i int) string {
@@ -94,6 +123,13 @@ func (w *world) node(i int, dir string) *Node {
 // add starts worker i and connects it to everybody.
 func (w *world) add(i int) *Exchange {
 	w.t.Helper()
+	n, x := w.start(i)
+	w.nodes, w.exchanges = append(w.nodes, n), append(w.exchanges, x)
+	return x
+}
+
+func (w *world) start(i int) (*Node, *Exchange) {
+	w.t.Helper()
 	n := w.node(i, w.dir(i))
 	addrs := w.home.Addrs()
 	for _, other := range w.nodes {
@@ -108,8 +144,7 @@ func (w *world) add(i int) *Exchange {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.nodes, w.exchanges = append(w.nodes, n), append(w.exchanges, x)
-	return x
+	return n, x
 }
 
 type testWriter struct{ t testing.TB }
