@@ -1,0 +1,60 @@
+# Skein's commands. `make` lists them.
+
+GO          ?= go
+BIN         := bin/skein
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 20s
+BENCHTIME   ?= 1s
+# The race detector needs cgo; everything else is built without.
+BUILD       := CGO_ENABLED=0 $(GO) build -trimpath
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test lint race arm64 bench cross fuzz clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install oneDNN, OpenBLAS and gcc where apt and root are there, else say what would help
+	@scripts/setup
+
+build: ## build bin/skein
+	@mkdir -p bin
+	$(BUILD) -o $(BIN) .
+
+run: setup build ## train the small model of configs/tiny.yaml
+	$(BIN) run configs/tiny.yaml
+
+test: lint race arm64 ## check the sources, test with the race detector, build for linux/arm64
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+race:
+	@if CGO_ENABLED=1 $(GO) test -race -run '^$$' ./shards >/dev/null 2>&1; then race=-race; \
+	else race=; echo "no C compiler: testing without the race detector (make setup)"; fi; \
+	set -x; CGO_ENABLED=$${race:+1} $(GO) test $$race -timeout 10m ./...
+
+arm64:
+	GOOS=linux GOARCH=arm64 $(BUILD) -o /dev/null ./...
+
+bench: ## run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -benchmem ./...
+
+cross: ## build for macOS, Windows and linux/arm64 into bin/
+	@mkdir -p bin
+	GOOS=linux GOARCH=arm64 $(BUILD) -o $(BIN)-linux-arm64 .
+	GOOS=darwin GOARCH=arm64 $(BUILD) -o $(BIN)-darwin-arm64 .
+	GOOS=windows GOARCH=amd64 $(BUILD) -o $(BIN)-windows-amd64.exe .
+
+fuzz: ## run every fuzz target for FUZZTIME=20s
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; \
+		done; \
+	done
+
+clean: ## remove what was built; runs stay
+	rm -rf bin
