@@ -58,13 +58,13 @@ func (c call) check(t *testing.T, s Set, inputs [][]float32, a, b float32) {
 	want, got := clone(inputs), clone(inputs)
 	nonNegative(want[c.slices-1], got[c.slices-1])
 	wantResult, gotResult := c.run(&twin, want, a, b), c.run(&s, got, a, b)
-	n := float64(len(inputs[0]))
+	n, scale := float64(len(inputs[0])), magnitude(inputs)*magnitude(inputs)
 	if !near(gotResult, wantResult, magnitude(want)*n) {
 		t.Fatalf("%s %s of %d returns %v, twin %v", s.Name, c.name, len(inputs[0]), gotResult, wantResult)
 	}
 	for i := range want {
 		for j, w := range want[i] {
-			if !near(float64(got[i][j]), float64(w), magnitude(inputs)*magnitude(inputs)) {
+			if !near(float64(got[i][j]), float64(w), scale) {
 				t.Fatalf("%s %s of %d: slice %d [%d] = %v, twin %v", s.Name, c.name, len(inputs[0]), i, j, got[i][j], w)
 			}
 		}
