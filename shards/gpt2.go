@@ -114,7 +114,7 @@ func piece(text []byte) int {
 	if first != space {
 		return run(text, start+size, first)
 	}
-	first, size = class(text)
+	_, size = class(text)
 	end := run(text, size, space)
 	if end == len(text) {
 		return end
