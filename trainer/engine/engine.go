@@ -92,14 +92,14 @@ type Engine interface {
 	// SumSquares: the sum of x², accumulated in float64 over fixed blocks.
 	SumSquares(x Buf) float64
 	// AdamW updates parameters p and moments m, v in place from gradient g. decay holds a 1 where weight decay applies
-	// and a 0 elsewhere, as ranges: [lo,hi) pairs of p that decay.
+	// and a 0 elsewhere, as ranges: [lo,hi) pairs of p that decay, ascending and apart.
 	AdamW(p, g, m, v Buf, decay [][2]int, s AdamW)
 }
 
 // Options choose an engine.
 type Options struct {
 	Kind      string // auto, cpu, reference (cuda later); auto takes the fastest that works and says which
-	Library   string // for cpu: "" (best found), onednn, openblas, gonum
+	Library   string // for cpu: "" (best found), onednn, openblas, accelerate, builtin, gonum
 	Precision string // fp32 (bf16 later)
 	Threads   int    // goroutines that share one call's work; 0 means 1
 }

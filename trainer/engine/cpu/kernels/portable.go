@@ -13,7 +13,7 @@ func portable() Set {
 		SumExp: sumExp, ExpSum: expSum, ExpScale: expScale, SoftmaxGrad: softmaxGrad,
 		Norm: norm, NormGradSums: normGradSums, NormGrad: normGrad,
 		SwiGLU: swiglu, SwiGLUGrad: swigluGrad, Rotate: rotate, AdamW: adamW,
-		Square: square, Side: 4, Tiles: Tiles{Cols: 8, Heights: []Height{{4, tile4}, {1, tile1}}},
+		Square: square, Side: 4, Tiles: Tiles{Cols: 4, Heights: []Height{{4, tile4}, {1, tile1}}},
 	}
 }
 
@@ -151,39 +151,9 @@ func adamW(p, g, m, v []float32, s *AdamW) {
 	}
 }
 
-// square is for a side of 4.
+// square has a side of 4.
 func square(dst *float32, dstRow int, src *float32, srcRow int) {
 	transpose(dst, dstRow, src, srcRow, 4, 4)
-}
-
-// tile4 and tile1 keep up to 4 × 8 sums while k runs.
-func tile4(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool) {
-	portableTile(4, k, a, aRow, aCol, b, bRow, c, cRow, cols, accumulate)
-}
-
-func tile1(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool) {
-	portableTile(1, k, a, aRow, aCol, b, bRow, c, cRow, cols, accumulate)
-}
-
-func portableTile(rows, k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool) {
-	var sums [4][8]float32
-	if accumulate {
-		for i := range rows {
-			copy(sums[i][:cols], unsafe.Slice(offset(c, i*cRow), cols))
-		}
-	}
-	for p := range k {
-		right := unsafe.Slice(offset(b, p*bRow), cols)
-		for i := range rows {
-			left := *offset(a, i*aRow+p*aCol)
-			for j, r := range right {
-				sums[i][j] += left * r
-			}
-		}
-	}
-	for i := range rows {
-		copy(unsafe.Slice(offset(c, i*cRow), cols), sums[i][:cols])
-	}
 }
 
 func sigmoid(x float32) float32 { return 1 / (1 + exp(-x)) }
