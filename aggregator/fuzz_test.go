@@ -102,18 +102,20 @@ func FuzzSnapshot(f *testing.F) {
 				p.Vectors = append(p.Vectors, make(gradients.Vec, n))
 			}
 		}
-		if n := len(p.Vectors); n > 0 && len(p.Vectors[n-1]) != 4 {
-			return // the scripted replica is not the one on trial
-		}
 		o := w.options(0, shrinking)
-		o.Resume = &p
+		o.Resume, o.Replica = &p, trusting{o.Replica.(*scripted)}
 		one, err := NewWorker(o)
 		if err != nil {
 			return
 		}
 		s, again := one.State(), one.Snapshot()
-		if s.Step != w.manifest.Schedule.Landing(s.Seq) || len(s.Anchor) != 4 || len(again.Vectors) > len(p.Vectors) {
+		if s.Step != w.manifest.Schedule.Landing(s.Seq) || len(s.Anchor) != 4 || len(again.Vectors) > len(p.Vectors)+1 {
 			t.Errorf("resumed at round %d, step %d with %d parameters", s.Seq, s.Step, len(s.Anchor))
 		}
 	})
 }
+
+// trusting is a replica that loads anything: it is not the one on trial.
+type trusting struct{ *scripted }
+
+func (trusting) Load([]gradients.Vec, []uint64) error { return nil }
