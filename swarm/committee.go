@@ -79,15 +79,14 @@ func (c *Committee) do(ctx context.Context, events func(*aggregator.Rounds)) err
 
 // offered takes a contribution whose payload is on disk.
 func (c *Committee) offered(w *want) {
-	if err := c.verdict(w); err != nil {
-		c.n.note("a contribution is not counted", err, "worker", w.header.Worker, "round", w.seq)
+	if c.verdict(w) != nil {
 		return
 	}
 	_ = c.do(c.n.ctx, func(r *aggregator.Rounds) {
 		switch err := r.Offer(w.header); {
 		case errors.Is(err, aggregator.ErrLate), errors.Is(err, aggregator.ErrNotOnList): // it will learn that from the certificate
 		case err != nil:
-			c.n.note("a contribution is not counted", err, "worker", w.header.Worker, "round", w.seq)
+			c.refuse(w, err)
 		}
 	})
 }
@@ -108,9 +107,18 @@ func (c *Committee) verdict(w *want) error {
 	}
 	err = c.check(&w.header, payload)
 	c.mu.Lock()
+	_, told := c.checked[id]
 	c.checked[id] = err
 	c.mu.Unlock()
+	if !told {
+		c.refuse(w, err)
+	}
 	return err
+}
+
+// refuse tells why a contribution is not counted, if there is a reason.
+func (c *Committee) refuse(w *want, err error) {
+	c.n.note("a contribution is not counted", err, "worker", w.header.Worker.String()[:8], "round", w.seq)
 }
 
 func (c *Committee) noticed(m *notice) {

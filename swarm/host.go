@@ -1,6 +1,10 @@
 package swarm
 
 import (
+	"errors"
+	"fmt"
+	"strings"
+
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -13,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
+	quicgo "github.com/quic-go/quic-go"
 )
 
 // newHost makes a libp2p host that does not listen yet: TCP and QUIC on the meter, TLS before Noise (AES is in hardware
@@ -22,12 +27,16 @@ func newHost(seed [32]byte, m *meter, g *guard) (host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return libp2p.New(
+	out := &ownHost{}
+	out.Host, err = libp2p.New(
 		libp2p.Identity(key),
 		libp2p.NoListenAddrs,
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
 		libp2p.Transport(quic.NewTransport),
-		libp2p.QUICReuse(quicreuse.NewConnManager, quicreuse.DisableReuseport(), quicreuse.OverrideListenUDP(m.listenUDP)),
+		libp2p.QUICReuse(func(reset quicgo.StatelessResetKey, token quicgo.TokenGeneratorKey) (_ *quicreuse.ConnManager, err error) {
+			out.quic, err = quicreuse.NewConnManager(reset, token, quicreuse.OverrideListenUDP(m.listenUDP))
+			return out.quic, err
+		}),
 		libp2p.Security(libp2ptls.ID, func(id protocol.ID, key crypto.PrivKey, muxers []tptu.StreamMuxer) (sec.SecureTransport, error) {
 			t, err := libp2ptls.New(id, key, muxers)
 			return secured{t, m}, err
@@ -42,6 +51,26 @@ func newHost(seed [32]byte, m *meter, g *guard) (host.Host, error) {
 		libp2p.Ping(false),
 		libp2p.UserAgent("skein"),
 	)
+	if err != nil {
+		return nil, errors.Join(err, out.closeQUIC())
+	}
+	return out, nil
+}
+
+// ownHost closes the QUIC sockets with the host: libp2p does that only for those that it set up by itself.
+type ownHost struct {
+	host.Host
+	quic *quicreuse.ConnManager
+}
+
+// Close implements host.Host.
+func (h *ownHost) Close() error { return errors.Join(h.Host.Close(), h.closeQUIC()) }
+
+func (h *ownHost) closeQUIC() error {
+	if h.quic == nil {
+		return nil
+	}
+	return h.quic.Close()
 }
 
 // listenOn opens the listening sockets one by one, so that an error names its address.
@@ -49,11 +78,21 @@ func listenOn(h host.Host, addrs []string) error {
 	for _, a := range addrs {
 		addr, err := multiaddr.NewMultiaddr(a)
 		if err != nil {
-			return inUse(a, err)
+			return fmt.Errorf("swarm.listen %s: %w", a, err)
 		}
 		if err := h.Network().Listen(addr); err != nil {
 			return inUse(a, err)
 		}
 	}
 	return nil
+}
+
+// inUse explains the commonest reason why a node does not start. libp2p hands on the text of the system's error only.
+func inUse(addr string, err error) error {
+	for _, text := range []string{"address already in use", "Only one usage of each socket address"} {
+		if strings.Contains(err.Error(), text) {
+			return fmt.Errorf("swarm.listen %s: another program uses this port: end it, choose another port, or write tcp/0 (udp/0) for any free one", addr)
+		}
+	}
+	return fmt.Errorf("swarm.listen %s: %w", addr, err)
 }

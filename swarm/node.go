@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -188,12 +187,4 @@ func (n *Node) broken(err error) {
 	if err != nil && n.ctx.Err() == nil {
 		n.guard.fail(err)
 	}
-}
-
-// inUse explains the commonest reason why a node does not start.
-func inUse(addr string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("swarm.listen %s: another program uses this port: end it, choose another port, or write tcp/0 (udp/0) for any free one", addr)
-	}
-	return fmt.Errorf("swarm.listen %s: %w", addr, err)
 }

@@ -244,7 +244,9 @@ func (n *Node) catchUp() {
 		case <-n.ctx.Done():
 			return
 		case p := <-n.lookup:
-			n.note("fetching certificates", n.fetchLog(p), "peer", p)
+			if err := n.fetchLog(p); err != nil {
+				n.Log.Debug("fetching certificates", "peer", p, "err", err) // somebody else will do
+			}
 		case <-timer.C:
 			if peers := n.host.Network().Peers(); len(peers) > 0 {
 				_ = n.fetchLog(peers[rand.IntN(len(peers))]) // it may be busy, or know no more than we do

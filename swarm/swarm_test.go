@@ -40,6 +40,8 @@ type world struct {
 	dirs      []string
 	check     func(*aggregator.SignedHeader, []byte) error
 	caps      *Caps
+	listen    string // "": TCP on loopback
+	welcome   []byte
 }
 
 const testMax = 64 << 20
@@ -59,12 +61,23 @@ func newWorld(t testing.TB, n, rounds int, deadline aggregator.Millis) *world {
 
 func startWorld(t testing.TB, m aggregator.Manifest, n int) *world {
 	t.Helper()
-	owner := aggregator.NewSigner(seed(0))
-	m.Committee = []aggregator.PeerID{owner.ID}
-	w := &world{t: t, run: owner.SignManifest(m), pace: quick(), log: aggregator.NewMemoryLog()}
-	w.check = func(*aggregator.SignedHeader, []byte) error { return nil }
+	return paced(t, m, n, quick())
+}
+
+func paced(t testing.TB, m aggregator.Manifest, n int, p pace) *world {
+	t.Helper()
+	w := &world{t: t, pace: p, log: aggregator.NewMemoryLog()}
+	w.found(m)
 	w.open(n)
 	return w
+}
+
+// found makes the run: its owner is node 0.
+func (w *world) found(m aggregator.Manifest) {
+	owner := aggregator.NewSigner(seed(0))
+	m.Committee = []aggregator.PeerID{owner.ID}
+	w.run = owner.SignManifest(m)
+	w.check = func(*aggregator.SignedHeader, []byte) error { return nil }
 }
 
 // open starts the committee, and n workers that the genesis admits.
@@ -109,8 +122,12 @@ func (w *world) dir(i int) string {
 
 func (w *world) node(i int, dir string) *Node {
 	w.t.Helper()
+	at := w.listen
+	if at == "" {
+		at = "/ip4/127.0.0.1/tcp/0"
+	}
 	n, err := listen(w.t.Context(), Options{
-		Seed: seed(i), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Run: &w.run, Dir: dir,
+		Seed: seed(i), Listen: []string{at}, Welcome: w.welcome, Run: &w.run, Dir: dir,
 		MaxPayload: func(int) int { return testMax }, Log: slog.New(slog.NewTextHandler(testWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelInfo})), Caps: w.caps,
 	}, w.pace)
 	if err != nil {
@@ -199,7 +216,9 @@ func openAll(ctx context.Context, x aggregator.Exchange, h *aggregator.SignedHea
 }
 
 // runAll has all workers work and returns the rounds per second.
-func (w *world) runAll(rounds, size int) float64 {
+func (w *world) runAll(rounds, size int) float64 { return w.runFrom(1, rounds, size) }
+
+func (w *world) runFrom(from, to, size int) float64 {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 100*time.Second)
 	defer cancel()
@@ -210,14 +229,14 @@ func (w *world) runAll(rounds, size int) float64 {
 	}
 	start, done := time.Now(), make(chan error)
 	for i, x := range w.exchanges {
-		go func() { done <- w.work(ctx, x, i+1, 1, rounds, size) }()
+		go func() { done <- w.work(ctx, x, i+1, from, to, size) }()
 	}
 	for range w.exchanges {
 		if err := <-done; err != nil {
 			w.t.Error(err)
 		}
 	}
-	return float64(rounds) / time.Since(start).Seconds()
+	return float64(to-from+1) / time.Since(start).Seconds()
 }
 
 func TestInlineRounds(t *testing.T) {
@@ -228,9 +247,4 @@ func TestInlineRounds(t *testing.T) {
 			t.Errorf("round %d counts %v, %v", s+1, c, err)
 		}
 	}
-}
-
-func TestLargeRounds(t *testing.T) {
-	w := newWorld(t, 4, 3, 60000)
-	t.Logf("%.1f rounds/s", w.runAll(3, 3_500_000))
 }
