@@ -51,7 +51,9 @@ func scheduleOf(c configs.Config) aggregator.Schedule {
 }
 
 func codecOf(c configs.Config) func(gradients.Layout, gradients.Fragment) (gradients.Codec, error) {
-	return func(l gradients.Layout, f gradients.Fragment) (gradients.Codec, error) { return gradients.New(c.Sync.Codec, l, f) }
+	return func(l gradients.Layout, f gradients.Fragment) (gradients.Codec, error) {
+		return gradients.New(c.Sync.Codec, l, f)
+	}
 }
 
 func methodOf(c configs.Config) (aggregator.Method, error) {

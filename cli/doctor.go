@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/shirou/gopsutil/v4/disk"
+	"github.com/shirou/gopsutil/v4/mem"
+	"github.com/spf13/cobra"
+
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/auto"
+	"github.com/skein-train/skein/trainer/engine/cpu/blas"
+)
+
+// finding is one line of the doctor's report.
+type finding struct {
+	Topic  string `json:"topic"`
+	OK     bool   `json:"ok"`
+	Found  string `json:"found"`
+	Advice string `json:"advice,omitempty"` // what would help, if something would
+}
+
+func newDoctorCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "look at this machine: engine, cores, memory, disk, ports, what to install",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			found := examine(runsDir(cmd))
+			if asJSON {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				return e.Encode(found)
+			}
+			for _, f := range found {
+				mark := "ok"
+				if !f.OK {
+					mark = "!!"
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s  %-9s %s\n", mark, f.Topic, f.Found)
+				if f.Advice != "" {
+					fmt.Fprintf(cmd.OutOrStdout(), "    %-9s → %s\n", "", f.Advice)
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	return cmd
+}
+
+func examine(runs string) []finding {
+	out := []finding{examineEngine()}
+	out = append(out, examineLibraries()...)
+	return append(out, examineCores(), examineMemory(), examineDisk(runs), examinePort("tcp"), examinePort("udp"), examineGo())
+}
+
+func examineEngine() finding {
+	e, err := auto.Open(engine.Options{Kind: "auto", Precision: "fp32", Threads: 1})
+	if err != nil {
+		return finding{"engine", false, err.Error(), "train.engine=reference works everywhere, very slowly"}
+	}
+	defer e.Close()
+	return finding{Topic: "engine", OK: true, Found: e.Name()}
+}
+
+// examineLibraries lists the candidates. One fast library is enough; which of the others are missing is told without alarm.
+func examineLibraries() (out []finding) {
+	fast := false
+	for _, l := range blas.Probe() {
+		f := finding{Topic: "library", OK: true, Found: fmt.Sprintf("%s %s %s", l.Title, l.Version, l.Path)}
+		if !l.Found {
+			f.OK, f.Found = fast, l.Title+" not found"
+			f.Advice = l.Note
+		}
+		fast = fast || l.Found && l.Name != "gonum"
+		out = append(out, f)
+	}
+	return out
+}
+
+func examineCores() finding {
+	return finding{Topic: "cores", OK: true, Found: fmt.Sprintf("%d (%s/%s)", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)}
+}
+
+func examineMemory() finding {
+	m, err := mem.VirtualMemory()
+	if err != nil {
+		return finding{"memory", false, err.Error(), ""}
+	}
+	f := finding{Topic: "memory", OK: m.Available > 1<<30, Found: fmt.Sprintf("%s free of %s", humanize.IBytes(m.Available), humanize.IBytes(m.Total))}
+	if !f.OK {
+		f.Advice = "configs/tiny.yaml takes about 1 GiB: close other programs, or set swarm.local_workers=1"
+	}
+	return f
+}
+
+func examineDisk(runs string) finding {
+	where := existing(runs)
+	u, err := disk.Usage(where)
+	if err != nil {
+		return finding{"disk", false, err.Error(), ""}
+	}
+	f := finding{Topic: "disk", OK: u.Free > 1<<30, Found: fmt.Sprintf("%s free of %s in %s", humanize.IBytes(u.Free), humanize.IBytes(u.Total), where)}
+	if !f.OK {
+		f.Advice = "put the runs somewhere else with --runs DIR"
+	}
+	return f
+}
+
+// existing is the path itself or its nearest parent that is there.
+func existing(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "."
+	}
+	for {
+		if _, err := os.Stat(abs); err == nil || abs == filepath.Dir(abs) {
+			return abs
+		}
+		abs = filepath.Dir(abs)
+	}
+}
+
+// examinePort opens and closes a free port.
+func examinePort(network string) finding {
+	f := finding{Topic: network, OK: true, Found: "a port can be opened"}
+	var err error
+	if network == "tcp" {
+		var l net.Listener
+		if l, err = net.Listen("tcp", ":0"); err == nil {
+			l.Close()
+		}
+	} else {
+		var c net.PacketConn
+		if c, err = net.ListenPacket("udp", ":0"); err == nil {
+			c.Close()
+		}
+	}
+	if err != nil {
+		f.OK, f.Found, f.Advice = false, err.Error(), "workers cannot listen: look at the firewall or the container's settings"
+	}
+	return f
+}
+
+// examineGo looks for the tool that fetches the named corpora.
+func examineGo() finding {
+	path, err := exec.LookPath("go")
+	if err != nil {
+		return finding{"corpus", false, "no go command on PATH", "named corpora (enwik7) come through it; data.source=FILE needs nothing"}
+	}
+	version, _ := exec.Command(path, "env", "GOVERSION").Output()
+	return finding{Topic: "corpus", OK: true, Found: "named corpora are fetched with " + strings.TrimSpace(string(version))}
+}

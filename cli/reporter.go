@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/gradients"
+)
+
+// reporter turns landings into records, progress lines, evaluations and checkpoints. At every round one worker
+// reports: the one with the lowest slot on this machine, so that a worker that dies is replaced by the next.
+type reporter struct {
+	*session
+	file    *metricsFile
+	last    record
+	started time.Time
+	before  time.Duration // wall time of earlier lives of the run
+}
+
+func newReporter(s *session, stands aggregator.Seq) (*reporter, error) {
+	file, last, err := openMetrics(s.dir.metrics(), uint64(stands))
+	if err != nil {
+		return nil, err
+	}
+	return &reporter{session: s, file: file, last: last, started: time.Now(), before: time.Duration(last.WallS * float64(time.Second))}, nil
+}
+
+// wall is the run's time so far, without the pauses between its lives.
+func (r *reporter) wall() time.Duration { return r.before + time.Since(r.started) }
+
+// reports says whether worker w is the one to report a landing.
+func (r *reporter) reports(w *worker, l aggregator.Landing) bool {
+	for _, peer := range l.Worker.Chain().Roster().Peers() {
+		for _, local := range r.workers {
+			if local.signer.ID == peer {
+				return local == w
+			}
+		}
+	}
+	return false
+}
+
+// landed reports one landing.
+func (r *reporter) landed(ctx context.Context, w *worker, l aggregator.Landing) error {
+	rec, err := r.record(ctx, w, l)
+	if err != nil {
+		return err
+	}
+	if every := r.cfg.Eval.Every; every > 0 && rec.Round%uint64(every) == 0 && l.Certificate.Seq < r.manifest.Schedule.Rounds() {
+		loss, err := w.replica.Evaluate(ctx, l.Worker.State().Anchor, r.cfg.Eval.Batches)
+		if err != nil {
+			return fmt.Errorf("evaluating: %w", err)
+		}
+		rec.EvalLoss = &loss
+	}
+	if rec.Round%uint64(r.cfg.Checkpoint.Every) == 0 || l.Certificate.Seq == r.manifest.Schedule.Rounds() {
+		if rec.Checkpoint, err = r.publish(ctx, w, l, rec.EvalLoss); err != nil {
+			return err
+		}
+	}
+	schedule := r.manifest.Schedule
+	left := time.Duration(0)
+	if done := rec.Step; done > 0 {
+		left = time.Duration(float64(r.wall()) / float64(done) * float64(schedule.Steps-done))
+	}
+	ddp := ddpBytes(r.cfg.Swarm.LocalWorkers, r.layout.Len(), rec.Step)
+	r.out.line("%s", roundLine(rec, uint64(schedule.Rounds()), schedule.Steps, r.cfg.Swarm.LocalWorkers, ddp, left))
+	r.last = rec
+	return r.file.append(rec)
+}
+
+// record measures one round.
+func (r *reporter) record(ctx context.Context, w *worker, l aggregator.Landing) (record, error) {
+	cert := l.Certificate
+	rec := record{
+		Round: uint64(cert.Seq), Step: l.Step, WallS: r.wall().Seconds(), TrainLoss: r.last.TrainLoss, Tokens: r.last.Tokens,
+		OuterLR: r.cfg.Outer.LR, PseudogradNorm: l.Norm, WaitS: w.timed.take().Seconds(), PeersActive: len(cert.List), Root: cert.BaseRoot.String(),
+		LR: float64(w.replica.LR()),
+	}
+	var loss, weight, bytes float64
+	for _, e := range cert.List {
+		loss += float64(e.Loss) * float64(e.Weight)
+		weight += float64(e.Weight)
+		bytes += float64(e.Size)
+		rec.Tokens += e.Weight
+	}
+	if weight > 0 {
+		f := r.layout.Fragments()[cert.Key.Fragment]
+		rec.TrainLoss = loss / weight
+		rec.PayloadBytes = uint64(bytes / float64(len(cert.List)))
+		rec.BitsPerParam = 8 * bytes / float64(len(cert.List)) / float64(f.Len())
+	}
+	if seconds := rec.WallS - r.last.WallS; seconds > 0 {
+		rec.TokensPerSec = float64(rec.Tokens-r.last.Tokens) / seconds
+	}
+	sent, received := r.traffic()
+	rec.BytesSent, rec.BytesRecv = sent, received
+	var err error
+	rec.CosineMean, err = r.cosine(ctx, w, cert)
+	return rec, err
+}
+
+// cosine is the mean cosine between the counted pseudo-gradients, one of them in memory at a time: with unit
+// vectors uᵢ it is (‖Σuᵢ‖² − n) / (n(n−1)).
+func (r *reporter) cosine(ctx context.Context, w *worker, cert *aggregator.Certificate) (float64, error) {
+	n := len(cert.List)
+	if n < 2 {
+		return 1, nil
+	}
+	f := r.layout.Fragments()[cert.Key.Fragment]
+	codec, err := codecOf(r.cfg)(r.layout, f)
+	if err != nil {
+		return 0, err
+	}
+	one, all := make(gradients.Vec, f.Len()), make(gradients.Vec, f.Len())
+	for i := range cert.List {
+		payload, err := readPayload(ctx, w.timed, &cert.List[i].SignedHeader)
+		if err != nil {
+			return 0, err
+		}
+		if gradients.Decoded(codec, one, payload) != nil {
+			continue // refused by everybody
+		}
+		if norm := gradients.Norm(one); norm > 0 {
+			gradients.Axpy(all, float32(1/norm), one)
+		}
+	}
+	norm := gradients.Norm(all)
+	return (norm*norm - float64(n)) / float64(n*(n-1)), nil
+}
+
+func readPayload(ctx context.Context, x aggregator.Exchange, h *aggregator.SignedHeader) ([]byte, error) {
+	r, err := x.Open(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}

@@ -1,0 +1,188 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+
+	"github.com/skein-train/skein/configs"
+)
+
+type runFlags struct {
+	resume, fresh, json bool
+	fault               string
+}
+
+func newRunCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run FILE [KEY=VALUE …]",
+		Short: "train: start a run from a run file, or go on with one",
+		Long: "run starts the run that FILE describes, with this machine's workers and the committee's seat, in runs/<name>.\n" +
+			"KEY=VALUE overrides a key of the file. Ctrl+C stops it; --resume goes on where it was, bit by bit.",
+		Example: "  skein run configs/tiny.yaml\n  skein run configs/tiny.yaml train.steps=800 name=longer\n  skein run runs/tiny --resume",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], args[1:]) },
+	}
+	cmd.Flags().BoolVar(&f.resume, "resume", false, "go on with the run that runs/<name> holds")
+	cmd.Flags().BoolVar(&f.fresh, "fresh", false, "put a run of that name aside and start anew")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print the summary as JSON on standard output; progress goes to standard error")
+	cmd.Flags().StringVar(&f.fault, "fault", "", "kill a local worker after a round, such as w2@7")
+	_ = cmd.Flags().MarkHidden("fault")
+	return cmd
+}
+
+func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error {
+	ctx := cmd.Context()
+	if info, err := os.Stat(file); err == nil && info.IsDir() { // a run's folder stands for its run file
+		file = filepath.Join(file, "run.yaml")
+	}
+	cfg, err := configs.Load(file, overrides)
+	if err != nil {
+		return err
+	}
+	planned, err := parseFault(f.fault)
+	if err != nil {
+		return err
+	}
+	out := newConsole(cmd.OutOrStdout())
+	if f.json {
+		out = newConsole(cmd.ErrOrStderr())
+	}
+	s := &session{cfg: cfg, dir: runDir(filepath.Join(runsDir(cmd), cfg.Name)), out: out, fault: planned}
+	s.log = slog.New(tint.NewHandler(out, &tint.Options{Level: slog.LevelWarn, TimeFormat: time.TimeOnly, NoColor: out.width == 0}))
+	if f.resume && s.dir.finished() {
+		return fmt.Errorf("%s is finished; look at it with: skein sample %s", s.dir, cfg.Name)
+	}
+	if s.data, s.dataHash, err = openData(ctx, cfg, runsDir(cmd), out); err != nil {
+		return err
+	}
+	if err := s.dir.begin(cfg, f.resume, f.fresh); err != nil {
+		return err
+	}
+	sum, err := s.run(ctx)
+	if err != nil {
+		return explain(err, s.dir, file)
+	}
+	if f.json {
+		e := json.NewEncoder(cmd.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(sum)
+	}
+	return s.tell(cmd, sum)
+}
+
+// explain adds the next step to an error that leaves the run unfinished.
+func explain(err error, dir runDir, file string) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w; go on with: skein run %s --resume", err, dir)
+	}
+	return fmt.Errorf("%w\nwhat was done is kept; go on with: skein run %s --resume", err, dir)
+}
+
+// run is one life of the run, from opening its parts to the summary.
+func (s *session) run(ctx context.Context) (sum summary, err error) {
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.open(ctx); err != nil {
+		return sum, err
+	}
+	s.introduce()
+	if err := s.train(ctx); err != nil {
+		return sum, err
+	}
+	return s.finish(ctx)
+}
+
+// introduce says what is about to happen.
+func (s *session) introduce() {
+	c := s.cfg
+	s.out.line("run %s (%s): %s parameters, %d workers, %s", c.Name, s.manifest.Hash().Short(),
+		humanize.Comma(int64(s.layout.Len())), c.Swarm.LocalWorkers, strings.ToUpper(c.Outer.Method))
+	s.out.line("engine  %s", s.workers[0].replica.Engine())
+	s.out.line("data    %s, %s sequences of %d tokens, and %d for validation", c.Data.Source,
+		humanize.Comma(int64(s.data.Windows())), c.Data.SeqLen, s.data.Validations())
+	s.out.line("listens %s", strings.Join(s.seat.Addrs(), " "))
+	if at := s.report.last; at.Round > 0 {
+		s.out.line("resumes after round %d", at.Round)
+	}
+}
+
+// finish evaluates the final model on the whole validation split and writes the summary.
+func (s *session) finish(ctx context.Context) (summary, error) {
+	w := s.survivor()
+	s.out.update("evaluating the whole validation split (%d sequences)", s.data.Validations())
+	loss, err := w.replica.Evaluate(ctx, w.loop.State().Anchor, 0)
+	s.out.update("")
+	if err != nil {
+		return summary{}, fmt.Errorf("evaluating: %w", err)
+	}
+	all, err := readMetrics(s.dir.metrics())
+	if err != nil {
+		return summary{}, err
+	}
+	last, m := s.report.last, s.manifest
+	committeeSent, committeeReceived := s.seat.Traffic()
+	sum := summary{
+		Name: m.Name, RunID: m.Hash().String(), Method: m.Method, Engine: w.replica.Engine(), Workers: len(s.workers),
+		Params: s.layout.Len(), Tokens: last.Tokens, InnerSteps: m.Schedule.Steps, Rounds: uint64(m.Schedule.Rounds()),
+		TrainLoss: last.TrainLoss, ValLoss: loss, BytesSent: last.BytesSent, BytesReceived: last.BytesRecv,
+		CommitteeSent: committeeSent, CommitteeReceived: committeeReceived,
+		DDPBytes:      ddpBytes(len(s.workers), s.layout.Len(), m.Schedule.Steps),
+		CheckpointCID: last.Checkpoint, StateHash: w.loop.Root().String(), WallS: s.report.wall().Seconds(),
+	}
+	var bits float64
+	for _, r := range all {
+		sum.PayloadBytes += r.PayloadBytes
+		bits += r.BitsPerParam
+	}
+	sum.BitsPerParamPerSync = bits / float64(len(all))
+	sum.BitsPerParamPerStep = 8 * float64(sum.PayloadBytes) / float64(sum.Params) / float64(sum.InnerSteps)
+	sum.TokensPerS = float64(sum.Tokens) / last.WallS
+	return sum, sum.write(s.dir.summary())
+}
+
+// survivor is a worker that has finished the run.
+func (s *session) survivor() *worker {
+	for _, w := range s.workers {
+		if w.loop.State().Seq == s.manifest.Schedule.Rounds() {
+			return w
+		}
+	}
+	return s.workers[0]
+}
+
+// tell shows the result of a run: the loss, a sample, the checkpoint and what to do next.
+func (s *session) tell(cmd *cobra.Command, sum summary) error {
+	out := s.out
+	out.line("")
+	out.line("validation loss  %.4f nats/token (whole split)", sum.ValLoss)
+	out.line("sent             %s per worker; data parallel training would have sent %s (%.0f×)",
+		humanize.Bytes(sum.BytesSent), humanize.Bytes(sum.DDPBytes), float64(sum.DDPBytes)/float64(max(1, sum.BytesSent)))
+	out.line("time             %s, %.1fk tokens/s", clock(time.Duration(sum.WallS*float64(time.Second))), sum.TokensPerS/1000)
+	out.line("state            %s", sum.StateHash)
+	out.line("checkpoint       %s", sum.CheckpointCID)
+	out.line("")
+	text, err := sampleText(cmd.Context(), s.cfg, s.survivor().loop.State().Anchor, sampleOptions{prompt: defaultPrompt, tokens: 200, temperature: 0.7, topK: 40, seed: s.cfg.Seed})
+	if err != nil {
+		return err
+	}
+	out.line("a sample:\n%s", indent(text))
+	out.line("")
+	out.line("next:")
+	out.line("  skein sample %s --prompt \"The history of\"", s.cfg.Name)
+	out.line("  skein checkpoint ls %s", s.cfg.Name)
+	out.line("  skein checkpoint verify %s", s.cfg.Name)
+	return nil
+}
+
+func indent(text string) string { return "  | " + strings.ReplaceAll(text, "\n", "\n  | ") }
