@@ -23,7 +23,6 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/mount"
 	dssync "github.com/ipfs/go-datastore/sync"
-	flatfs "github.com/ipfs/go-ds-flatfs"
 	leveldb "github.com/ipfs/go-ds-leveldb"
 	format "github.com/ipfs/go-ipld-format"
 
@@ -78,29 +77,6 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 // Memory returns a store without a disk, for tests and simulations.
 func Memory(ctx context.Context, o Options) (*Store, error) {
 	return over(ctx, dssync.MutexWrap(datastore.NewMapDatastore()), o)
-}
-
-const (
-	blocksDir = "blocks"
-	metaDir   = "meta"
-)
-
-// openBlocks makes a new folder of blocks aside, so that a crash never leaves a half-made one under the name.
-func openBlocks(path string, sync bool) (*flatfs.Datastore, error) {
-	if _, err := os.Stat(path); err == nil {
-		return flatfs.Open(path, sync)
-	}
-	aside := path + ".new"
-	if err := os.RemoveAll(aside); err != nil {
-		return nil, err
-	}
-	if err := flatfs.Create(aside, flatfs.NextToLast(2)); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(aside, path); err != nil {
-		return nil, err
-	}
-	return flatfs.Open(path, sync)
 }
 
 func openError(dir string, err error) error {
