@@ -16,7 +16,7 @@ import (
 type Checkpoint struct {
 	Manifest     aggregator.SignedManifest
 	Certificates []*aggregator.Certificate // from the genesis to round Seq at least
-	RunFile      []byte                    // the resolved run file; it is kept for people and never parsed
+	RunFile      []byte                    // the resolved run file; only bytes to this package
 	Model        configs.Model             // with its VocabSize filled in
 	Tokenizer    Tokenizer
 	Layout       gradients.Layout
