@@ -21,8 +21,8 @@ build: ## build bin/skein
 	@mkdir -p bin
 	$(BUILD) -o $(BIN) .
 
-run: setup build ## train the small model of configs/tiny.yaml
-	$(BIN) run configs/tiny.yaml
+run: setup build ## train the small model of configs/tiny.yaml; again: resume it, or start anew if it is finished
+	$(BIN) run configs/tiny.yaml $(if $(wildcard runs/tiny/summary.json),--fresh,$(if $(wildcard runs/tiny/run.yaml),--resume))
 
 test: lint race arm64 ## check the sources, test with the race detector, build for linux/arm64
 
