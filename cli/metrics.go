@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 )
 
@@ -24,6 +25,8 @@ type record struct {
 	CosineMean     float64  `json:"outer/cosine_mean"` // mean cosine between the workers' pseudo-gradients
 	BytesSent      uint64   `json:"comm/bytes_sent"`   // mean of the local workers, from their sockets
 	BytesRecv      uint64   `json:"comm/bytes_recv"`
+	SeatSent       uint64   `json:"comm/committee_bytes_sent"`
+	SeatRecv       uint64   `json:"comm/committee_bytes_recv"`
 	PayloadBytes   uint64   `json:"comm/payload_bytes"` // of one contribution, mean
 	BitsPerParam   float64  `json:"comm/bits_per_param"`
 	WaitS          float64  `json:"comm/wait_s"` // what the reporting worker waited for the others in this round
@@ -35,36 +38,30 @@ type record struct {
 // metricsFile appends records to metrics.jsonl.
 type metricsFile struct{ f *os.File }
 
-// openMetrics opens the file for a run that stands after round n: records of later rounds, from before a crash, are
-// cut off, for they come again. It returns the last record that stays.
-func openMetrics(path string, n uint64) (*metricsFile, record, error) {
+// openMetrics opens the file to append to and returns the last record in it. A last line that a crash cut short is dropped.
+func openMetrics(path string) (*metricsFile, record, error) {
 	var last record
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, last, err
 	}
-	keep := 0
-	for lines := bufio.NewScanner(bytes.NewReader(old)); lines.Scan(); {
-		var r record
-		if json.Unmarshal(lines.Bytes(), &r) != nil || r.Round > n {
-			break
+	whole := bytes.LastIndexByte(old, '\n') + 1
+	lines := bytes.Split(bytes.TrimSuffix(old[:whole], []byte("\n")), []byte("\n"))
+	if end := lines[len(lines)-1]; len(end) > 0 {
+		if err := json.Unmarshal(end, &last); err != nil {
+			return nil, last, fmt.Errorf("%s: line %d: %w", path, len(lines), err)
 		}
-		last, keep = r, keep+len(lines.Bytes())+1
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, last, err
 	}
-	if err := errors.Join(f.Truncate(int64(min(keep, len(old)))), seekEnd(f)); err != nil {
+	_, err = f.Seek(int64(whole), io.SeekStart)
+	if err = errors.Join(err, f.Truncate(int64(whole))); err != nil {
 		f.Close()
 		return nil, last, fmt.Errorf("%s: %w", path, err)
 	}
 	return &metricsFile{f}, last, nil
-}
-
-func seekEnd(f *os.File) error {
-	_, err := f.Seek(0, 2)
-	return err
 }
 
 func (m *metricsFile) append(r record) error {

@@ -15,21 +15,18 @@ import (
 type reporter struct {
 	*session
 	file    *metricsFile
+	earlier record // where earlier lives of the run left off
 	last    record
 	started time.Time
-	before  time.Duration // wall time of earlier lives of the run
 }
 
-func newReporter(s *session, stands aggregator.Seq) (*reporter, error) {
-	file, last, err := openMetrics(s.dir.metrics(), uint64(stands))
-	if err != nil {
-		return nil, err
-	}
-	return &reporter{session: s, file: file, last: last, started: time.Now(), before: time.Duration(last.WallS * float64(time.Second))}, nil
+func newReporter(s *session) (*reporter, error) {
+	file, last, err := openMetrics(s.dir.metrics())
+	return &reporter{session: s, file: file, earlier: last, last: last, started: time.Now()}, err
 }
 
-// wall is the run's time so far, without the pauses between its lives.
-func (r *reporter) wall() time.Duration { return r.before + time.Since(r.started) }
+// wall is the run's time so far in seconds, without the pauses between its lives.
+func (r *reporter) wall() float64 { return r.earlier.WallS + time.Since(r.started).Seconds() }
 
 // reports says whether worker w is the one to report a landing.
 func (r *reporter) reports(w *worker, l aggregator.Landing) bool {
@@ -43,13 +40,16 @@ func (r *reporter) reports(w *worker, l aggregator.Landing) bool {
 	return false
 }
 
-// landed reports one landing.
+// landed reports one landing, once: after a crash a round may land again.
 func (r *reporter) landed(ctx context.Context, w *worker, l aggregator.Landing) error {
+	if uint64(l.Certificate.Seq) <= r.last.Round {
+		return nil
+	}
 	rec, err := r.record(ctx, w, l)
 	if err != nil {
 		return err
 	}
-	if every := r.cfg.Eval.Every; every > 0 && rec.Round%uint64(every) == 0 && l.Certificate.Seq < r.manifest.Schedule.Rounds() {
+	if every := r.cfg.Eval.Every; every > 0 && r.data.Validations() > 0 && rec.Round%uint64(every) == 0 && l.Certificate.Seq < r.manifest.Schedule.Rounds() {
 		loss, err := w.replica.Evaluate(ctx, l.Worker.State().Anchor, r.cfg.Eval.Batches)
 		if err != nil {
 			return fmt.Errorf("evaluating: %w", err)
@@ -64,7 +64,7 @@ func (r *reporter) landed(ctx context.Context, w *worker, l aggregator.Landing) 
 	schedule := r.manifest.Schedule
 	left := time.Duration(0)
 	if done := rec.Step; done > 0 {
-		left = time.Duration(float64(r.wall()) / float64(done) * float64(schedule.Steps-done))
+		left = time.Duration(r.wall() / float64(done) * float64(schedule.Steps-done) * float64(time.Second))
 	}
 	ddp := ddpBytes(r.cfg.Swarm.LocalWorkers, r.layout.Len(), rec.Step)
 	r.out.line("%s", roundLine(rec, uint64(schedule.Rounds()), schedule.Steps, r.cfg.Swarm.LocalWorkers, ddp, left))
@@ -76,7 +76,7 @@ func (r *reporter) landed(ctx context.Context, w *worker, l aggregator.Landing) 
 func (r *reporter) record(ctx context.Context, w *worker, l aggregator.Landing) (record, error) {
 	cert := l.Certificate
 	rec := record{
-		Round: uint64(cert.Seq), Step: l.Step, WallS: r.wall().Seconds(), TrainLoss: r.last.TrainLoss, Tokens: r.last.Tokens,
+		Round: uint64(cert.Seq), Step: l.Step, WallS: r.wall(), TrainLoss: r.last.TrainLoss, Tokens: r.last.Tokens,
 		OuterLR: r.cfg.Outer.LR, PseudogradNorm: l.Norm, WaitS: w.timed.take().Seconds(), PeersActive: len(cert.List), Root: cert.BaseRoot.String(),
 		LR: float64(w.replica.LR()),
 	}
@@ -96,11 +96,18 @@ func (r *reporter) record(ctx context.Context, w *worker, l aggregator.Landing) 
 	if seconds := rec.WallS - r.last.WallS; seconds > 0 {
 		rec.TokensPerSec = float64(rec.Tokens-r.last.Tokens) / seconds
 	}
-	sent, received := r.traffic()
-	rec.BytesSent, rec.BytesRecv = sent, received
+	r.count(&rec)
 	var err error
 	rec.CosineMean, err = r.cosine(ctx, w, cert)
 	return rec, err
+}
+
+// count fills in the bytes that went over the sockets, of all lives of the run.
+func (r *reporter) count(rec *record) {
+	sent, received := r.traffic()
+	rec.BytesSent, rec.BytesRecv = r.earlier.BytesSent+sent, r.earlier.BytesRecv+received
+	sent, received = r.seat.Traffic()
+	rec.SeatSent, rec.SeatRecv = r.earlier.SeatSent+sent, r.earlier.SeatRecv+received
 }
 
 // cosine is the mean cosine between the counted pseudo-gradients, one of them in memory at a time: with unit

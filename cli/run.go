@@ -15,6 +15,8 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 
+	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/checkpoint"
 	"github.com/skein-train/skein/configs"
 )
 
@@ -120,25 +122,23 @@ func (s *session) introduce() {
 // finish evaluates the final model on the whole validation split and writes the summary.
 func (s *session) finish(ctx context.Context) (summary, error) {
 	w := s.survivor()
-	s.out.update("evaluating the whole validation split (%d sequences)", s.data.Validations())
-	loss, err := w.replica.Evaluate(ctx, w.loop.State().Anchor, 0)
-	s.out.update("")
+	loss, err := s.validate(ctx, w)
 	if err != nil {
-		return summary{}, fmt.Errorf("evaluating: %w", err)
+		return summary{}, err
 	}
 	all, err := readMetrics(s.dir.metrics())
 	if err != nil {
 		return summary{}, err
 	}
 	last, m := s.report.last, s.manifest
-	committeeSent, committeeReceived := s.seat.Traffic()
+	s.report.count(&last)
 	sum := summary{
 		Name: m.Name, RunID: m.Hash().String(), Method: m.Method, Engine: w.replica.Engine(), Workers: len(s.workers),
 		Params: s.layout.Len(), Tokens: last.Tokens, InnerSteps: m.Schedule.Steps, Rounds: uint64(m.Schedule.Rounds()),
 		TrainLoss: last.TrainLoss, ValLoss: loss, BytesSent: last.BytesSent, BytesReceived: last.BytesRecv,
-		CommitteeSent: committeeSent, CommitteeReceived: committeeReceived,
+		CommitteeSent: last.SeatSent, CommitteeReceived: last.SeatRecv,
 		DDPBytes:      ddpBytes(len(s.workers), s.layout.Len(), m.Schedule.Steps),
-		CheckpointCID: last.Checkpoint, StateHash: w.loop.Root().String(), WallS: s.report.wall().Seconds(),
+		CheckpointCID: last.Checkpoint, StateHash: w.loop.Root().String(), WallS: s.report.wall(),
 	}
 	var bits float64
 	for _, r := range all {
@@ -149,6 +149,24 @@ func (s *session) finish(ctx context.Context) (summary, error) {
 	sum.BitsPerParamPerStep = 8 * float64(sum.PayloadBytes) / float64(sum.Params) / float64(sum.InnerSteps)
 	sum.TokensPerS = float64(sum.Tokens) / last.WallS
 	return sum, sum.write(s.dir.summary())
+}
+
+// validate evaluates the final parameters on the whole validation split and lists the loss with their checkpoint; nil if
+// there is no split.
+func (s *session) validate(ctx context.Context, w *worker) (*float64, error) {
+	if s.data.Validations() == 0 {
+		return nil, nil
+	}
+	s.out.update("evaluating the whole validation split (%d sequences)", s.data.Validations())
+	defer s.out.update("")
+	loss, err := w.replica.Evaluate(ctx, w.loop.State().Anchor, 0)
+	if err != nil {
+		return nil, fmt.Errorf("evaluating: %w", err)
+	}
+	last := s.report.last
+	return &loss, checkpoint.OpenIndex(s.dir.checkpoints()).Add(checkpoint.Record{
+		Seq: aggregator.Seq(last.Round), Step: last.Step, CID: last.Checkpoint, Loss: &loss, Time: time.Now(),
+	})
 }
 
 // survivor is a worker that has finished the run.
@@ -165,7 +183,9 @@ func (s *session) survivor() *worker {
 func (s *session) tell(cmd *cobra.Command, sum summary) error {
 	out := s.out
 	out.line("")
-	out.line("validation loss  %.4f nats/token (whole split)", sum.ValLoss)
+	if sum.ValLoss != nil {
+		out.line("validation loss  %.4f nats/token (whole split)", *sum.ValLoss)
+	}
 	out.line("sent             %s per worker; data parallel training would have sent %s (%.0f×)",
 		humanize.Bytes(sum.BytesSent), humanize.Bytes(sum.DDPBytes), float64(sum.DDPBytes)/float64(max(1, sum.BytesSent)))
 	out.line("time             %s, %.1fk tokens/s", clock(time.Duration(sum.WallS*float64(time.Second))), sum.TokensPerS/1000)

@@ -271,15 +271,18 @@ func (s *session) openReport(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	stands := aggregator.Seq(0)
 	for _, w := range s.workers {
 		if w.loop, err = aggregator.NewWorker(s.options(w, genesis)); err != nil {
 			return fmt.Errorf("worker %s: %w", w.name, err)
 		}
-		stands = max(stands, w.loop.State().Seq)
 	}
-	s.report, err = newReporter(s, stands)
-	return err
+	if s.report, err = newReporter(s); err != nil {
+		return err
+	}
+	if at := s.report.last; at.Checkpoint != "" { // the announcement may have died with an earlier life
+		return s.members.Announce(aggregator.Seq(at.Round), at.Checkpoint)
+	}
+	return nil
 }
 
 func (s *session) options(w *worker, genesis *aggregator.Certificate) aggregator.Options {
