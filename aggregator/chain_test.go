@@ -136,6 +136,7 @@ func TestChainCountsSignatures(t *testing.T) {
 		"none":     nil,
 		"too few":  whole[:2],
 		"repeated": {whole[0], whole[1], whole[1]},
+		"one more": append(whole[:3:3], whole[2]),
 		"unknown":  append(whole[:2:2], Endorsement{Member: 4, Signature: whole[2].Signature}),
 		"stranger": append(whole[:2:2], stranger),
 		"swapped":  append(whole[:2:2], Endorsement{Member: 3, Signature: whole[2].Signature}),

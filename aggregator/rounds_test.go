@@ -442,3 +442,26 @@ func TestEarlyReportStartsNoClock(t *testing.T) {
 		t.Error("the round closed without slot 0 although its deadline has not begun")
 	}
 }
+
+// What a worker offered ahead is void once it has left: it neither counts towards MinPeers nor starts a deadline.
+func TestOffersOfLeaversAreVoid(t *testing.T) {
+	c := newCrowd(1, 1, 2, Schedule{Every: 1, Fragments: 1, Delay: 1, Steps: 5})
+	r := c.machine(2)
+	for _, h := range []SignedHeader{c.offer(0, 1), c.offer(1, 1), c.offer(1, 2)} {
+		if err := r.Offer(h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Leave(c.peers[1].ID)
+	body, due := r.Next()
+	if !due || !slices.Equal(body.Left, []Slot{1}) {
+		t.Fatalf("round 1 due: %v, %v leave; want slot 1", due, body.Left)
+	}
+	if err := r.Committed(c.certify(&body)); err != nil {
+		t.Fatal(err)
+	}
+	r.Elapse(5000)
+	if body, due := r.Next(); due {
+		t.Errorf("round 2 closes over %d contributions, nobody of the roster is in", len(body.List))
+	}
+}
