@@ -11,6 +11,7 @@ import (
 
 	"github.com/skein-train/skein/aggregator"
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // BoltLog is an aggregator.Log in a bbolt file. An Append that returned nil is on the disk.
@@ -26,7 +27,7 @@ const entries = "entries"
 // OpenBoltLog opens or creates a log. One process at a time may have it open.
 func OpenBoltLog(path string) (*BoltLog, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("log %s: another process has it open: end that one first", path)
 	} else if err != nil {
 		return nil, fmt.Errorf("log %s: %w", path, err)

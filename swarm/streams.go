@@ -174,33 +174,27 @@ func (n *Node) fetch(w *want) {
 		cancel()
 	}()
 	path := w.path + ".stream"
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		n.broken(fmt.Errorf("swarm: payloads: %w", err))
-		return
-	}
-	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
 	for _, p := range n.sources(w) {
-		if err != nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			break
 		}
-		var got int64
-		got, err = n.fetchFrom(ctx, p, w, f, size)
-		if size += got; uint64(size) < w.header.Size {
-			err = nil
-			continue
-		}
-		if err = n.depot.commit(w, path); err != nil {
-			if got == size { // all of it from one mouth
+		got, size, err := n.fetchFrom(ctx, p, w, path)
+		if err == nil && uint64(size) == w.header.Size {
+			if err = n.depot.commit(w, path); err == nil {
+				return
+			}
+			if got == size && errors.Is(err, aggregator.ErrMalformed) { // all of it from one mouth
 				n.guard.offence(p, err.Error())
 			}
-			size, err = 0, errors.Join(f.Truncate(0))
-		} else {
-			return
+			_ = os.Remove(path)
+		}
+		if err != nil && ctx.Err() == nil {
+			n.Log.Debug("fetching a payload", "payload", w.header.Payload.Short(), "peer", p, "err", err) // somebody else will do
 		}
 	}
-	n.note("fetching a payload", err, "payload", w.header.Payload.Short())
+	if w.isHere() {
+		_ = os.Remove(path)
+	}
 }
 
 // sources are the connected peers that may have a payload: its author first, the others in any order.
@@ -215,15 +209,27 @@ func (n *Node) sources(w *want) []peer.ID {
 	return peers
 }
 
-// fetchFrom appends to f what a peer sends from offset on, and returns how much that was.
-func (n *Node) fetchFrom(ctx context.Context, p peer.ID, w *want, f *os.File, offset int64) (int64, error) {
+// fetchFrom appends what a peer has beyond the bytes that are in the file already. It returns how many bytes came, and how
+// many there are now.
+func (n *Node) fetchFrom(ctx context.Context, p peer.ID, w *want, path string) (got, size int64, err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		n.broken(fmt.Errorf("swarm: payloads: %w", err))
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	offset, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, 0, err
+	}
 	request := binary.LittleEndian.AppendUint64(append([]byte(nil), w.header.Payload[:]...), uint64(offset))
 	r, finish, err := n.open(ctx, p, protocolPayload, request)
 	if err != nil {
-		return 0, err
+		return 0, offset, err
 	}
 	defer finish()
-	return io.Copy(io.NewOffsetWriter(f, offset), io.LimitReader(r, int64(w.header.Size)-offset))
+	got, err = io.Copy(f, io.LimitReader(r, int64(w.header.Size)-offset))
+	return got, offset + got, err
 }
 
 // ask says that a peer knows certificates that this node lacks.
