@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,6 +58,8 @@ type worker struct {
 	snapshots *snapshot.Files
 	resume    *aggregator.Snapshot
 	loop      *aggregator.Worker
+
+	saved, older atomic.Uint64 // rounds of the last snapshot and of the one before it
 }
 
 // open builds everything that the run needs, in the order in which the parts depend on each other.
@@ -303,15 +306,34 @@ func (s *session) landed(ctx context.Context, w *worker, l aggregator.Landing) e
 		}
 	}
 	if uint64(n)%uint64(s.cfg.Checkpoint.Snapshot) == 0 || n == s.manifest.Schedule.Rounds() {
-		p := l.Worker.Snapshot()
-		if err := w.snapshots.Save(p.Header, p.Vectors); err != nil {
-			return fmt.Errorf("worker %s: saving its snapshot after round %d: %w", w.name, n, err)
+		if err := w.save(l); err != nil {
+			return fmt.Errorf("worker %s, after round %d: %w", w.name, n, err)
 		}
-		if err := w.exchange.Prune(n); err != nil {
-			return fmt.Errorf("worker %s: %w", w.name, err)
+		if err := s.seat.Prune(s.oldest()); err != nil {
+			return err
 		}
 	}
 	return s.fault.after(w, n)
+}
+
+// save writes the private snapshot. What the snapshot before it needs stays on the disk, in case this one gets damaged.
+func (w *worker) save(l aggregator.Landing) error {
+	p := l.Worker.Snapshot()
+	if err := w.snapshots.Save(p.Header, p.Vectors); err != nil {
+		return err
+	}
+	older := w.saved.Swap(uint64(l.Certificate.Seq))
+	w.older.Store(older)
+	return w.exchange.Prune(aggregator.Seq(older) + 1)
+}
+
+// oldest is the first round that a local worker may have to replay.
+func (s *session) oldest() aggregator.Seq {
+	first := s.manifest.Schedule.Rounds()
+	for _, w := range s.workers {
+		first = min(first, aggregator.Seq(w.older.Load())+1)
+	}
+	return first
 }
 
 // train runs the workers until all are done, and the committee until it has closed the run.

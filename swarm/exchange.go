@@ -186,8 +186,8 @@ func (x *Exchange) Seal(ctx context.Context, s aggregator.Seq, root aggregator.H
 	return nil
 }
 
-// Prune removes payloads and offers of the rounds before n from the disk. Certificates stay.
-func (x *Exchange) Prune(n aggregator.Seq) error { return x.n.depot.prune(n) }
+// Prune is the node's.
+func (x *Exchange) Prune(before aggregator.Seq) error { return x.n.Prune(before) }
 
 // Leave says goodbye and waits until a certificate lets this worker go, so that the swarm does not wait for it.
 func (x *Exchange) Leave(ctx context.Context) error {

@@ -150,6 +150,9 @@ func (n *Node) Peers() int { return len(n.gossip.log.ListPeers()) }
 // Err is why the node cannot go on, its disk for one; nil while it can.
 func (n *Node) Err() error { return n.guard.failure() }
 
+// Prune removes payloads and offers of earlier rounds from the disk. Certificates stay.
+func (n *Node) Prune(before aggregator.Seq) error { return n.depot.prune(before) }
+
 // Close says goodbye to the peers and gives back sockets, files and goroutines.
 func (n *Node) Close() error {
 	n.once.Do(func() {
