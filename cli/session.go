@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -339,28 +340,45 @@ func (s *session) oldest() aggregator.Seq {
 // train runs the workers until all are done, and the committee until it has closed the run.
 func (s *session) train(ctx context.Context) error {
 	g, inner := errgroup.WithContext(ctx)
+	var alive atomic.Int64
+	alive.Store(int64(len(s.workers)))
 	for _, w := range s.workers {
 		g.Go(func() error {
 			err := w.loop.Run(inner)
-			if errors.Is(err, errKilled) {
+			switch {
+			case errors.Is(err, errKilled):
 				s.out.line("worker %s was killed by --fault", w.name)
+				if alive.Add(-1) == 0 {
+					return errors.New("no worker is left")
+				}
 				return nil
-			}
-			if err != nil && inner.Err() == nil {
+			case err != nil && inner.Err() == nil:
 				return fmt.Errorf("worker %s: %w", w.name, err)
 			}
 			return err
 		})
 	}
-	g.Go(func() error {
+	g.Go(func() error { return s.watch(inner) })
+	return g.Wait()
+}
+
+// watch waits until the committee has closed the run. A seat that can sign no more, for its disk is full, say, ends
+// the run, which would otherwise wait for it for ever.
+func (s *session) watch(ctx context.Context) error {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		select {
 		case <-s.members.Closed():
 			return s.members.Err()
-		case <-inner.Done():
-			return inner.Err()
+		case <-tick.C:
+			if err := s.members.Err(); err != nil {
+				return fmt.Errorf("the committee's seat: %w", err)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-	})
-	return g.Wait()
+	}
 }
 
 // traffic is the mean of the local workers' bytes, from their sockets.
