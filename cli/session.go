@@ -59,6 +59,7 @@ type worker struct {
 	snapshots *snapshot.Files
 	resume    *aggregator.Snapshot
 	loop      *aggregator.Worker
+	step      atomic.Uint64 // the last inner step taken
 
 	saved, older atomic.Uint64 // rounds of the last snapshot and of the one before it
 }
@@ -292,7 +293,7 @@ func (s *session) openReport(ctx context.Context) (err error) {
 func (s *session) options(w *worker, genesis *aggregator.Certificate) aggregator.Options {
 	return aggregator.Options{
 		Manifest: &s.manifest.Manifest, Genesis: genesis, Signer: w.signer, Method: s.method, Layout: s.layout,
-		Replica: paced{w.replica, s.cores}, Exchange: w.timed, Assign: shards.Assign, Resume: w.resume,
+		Replica: paced{w.replica, s.cores, &w.step}, Exchange: w.timed, Assign: shards.Assign, Resume: w.resume,
 		Landed: func(ctx context.Context, l aggregator.Landing) error { return s.landed(ctx, w, l) },
 	}
 }
@@ -308,7 +309,7 @@ func (s *session) landed(ctx context.Context, w *worker, l aggregator.Landing) e
 	}
 	if uint64(n)%uint64(s.cfg.Checkpoint.Snapshot) == 0 || n == s.manifest.Schedule.Rounds() {
 		if err := w.save(l); err != nil {
-			return fmt.Errorf("worker %s, after round %d: %w", w.name, n, err)
+			return err // it names the file, the loop the round and the worker
 		}
 		if err := s.seat.Prune(s.oldest()); err != nil {
 			return err
@@ -358,13 +359,13 @@ func (s *session) train(ctx context.Context) error {
 			return err
 		})
 	}
-	g.Go(func() error { return s.watch(inner) })
+	g.Go(func() error { return s.untilClosed(inner) })
 	return g.Wait()
 }
 
-// watch waits until the committee has closed the run. A seat that can sign no more, for its disk is full, say, ends
+// untilClosed waits until the committee has closed the run. A seat that can sign no more, for its disk is full, say, ends
 // the run, which would otherwise wait for it for ever.
-func (s *session) watch(ctx context.Context) error {
+func (s *session) untilClosed(ctx context.Context) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -416,6 +417,9 @@ func (s *session) close() (err error) {
 	}
 	if s.report != nil {
 		err = errors.Join(err, s.report.file.close())
+	}
+	if s.data != nil {
+		err = errors.Join(err, s.data.Close())
 	}
 	return err
 }
