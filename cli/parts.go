@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/skein-train/skein/aggregator"
 	"github.com/skein-train/skein/configs"
@@ -132,17 +133,24 @@ type cores chan struct{}
 
 func newCores(c configs.Config) cores { return make(cores, max(1, runtime.NumCPU()/threadsOf(c))) }
 
-// paced is a replica that takes its inner steps in turn with the others of this machine.
+// paced is a replica that takes its inner steps in turn with the others of this machine, and counts them.
 type paced struct {
 	*replica
 	cores cores
+	step  *atomic.Uint64 // the last one taken
+}
+
+// Begin implements aggregator.Replica.
+func (p paced) Begin(first, start, count uint64) error {
+	p.step.Store(first - 1)
+	return p.replica.Begin(first, start, count)
 }
 
 // Step implements aggregator.Replica.
 func (p paced) Step(ctx context.Context) (float64, error) {
 	select {
 	case p.cores <- struct{}{}:
-		defer func() { <-p.cores }()
+		defer func() { p.step.Add(1); <-p.cores }()
 		return p.replica.Step(ctx)
 	case <-ctx.Done():
 		return 0, ctx.Err()

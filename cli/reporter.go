@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/skein-train/skein/aggregator"
@@ -16,13 +17,17 @@ type reporter struct {
 	*session
 	file    *metricsFile
 	earlier record // where earlier lives of the run left off
-	last    record
 	started time.Time
+	mu      sync.Mutex // a worker that fell out of the roster may still be reporting when the next one starts
+	last    record
 }
 
 func newReporter(s *session) (*reporter, error) {
 	file, last, err := openMetrics(s.dir.metrics())
-	return &reporter{session: s, file: file, earlier: last, last: last, started: time.Now()}, err
+	if err != nil {
+		return nil, err
+	}
+	return &reporter{session: s, file: file, earlier: last, last: last, started: time.Now()}, nil
 }
 
 // wall is the run's time so far in seconds, without the pauses between its lives.
@@ -42,6 +47,8 @@ func (r *reporter) reports(w *worker, l aggregator.Landing) bool {
 
 // landed reports one landing, once: after a crash a round may land again.
 func (r *reporter) landed(ctx context.Context, w *worker, l aggregator.Landing) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if uint64(l.Certificate.Seq) <= r.last.Round {
 		return nil
 	}
@@ -96,6 +103,9 @@ func (r *reporter) record(ctx context.Context, w *worker, l aggregator.Landing) 
 	if seconds := rec.WallS - r.last.WallS; seconds > 0 {
 		rec.TokensPerSec = float64(rec.Tokens-r.last.Tokens) / seconds
 	}
+	if r.method.LR != nil {
+		rec.OuterLR = float64(r.method.LR(cert.Key.Departure))
+	}
 	r.count(&rec)
 	var err error
 	rec.CosineMean, err = r.cosine(ctx, w, cert)
@@ -111,18 +121,14 @@ func (r *reporter) count(rec *record) {
 }
 
 // cosine is the mean cosine between the counted pseudo-gradients, one of them in memory at a time: with unit
-// vectors uᵢ it is (‖Σuᵢ‖² − n) / (n(n−1)).
+// vectors uᵢ it is (‖Σuᵢ‖² − n) / (n(n−1)). One alone agrees with itself.
 func (r *reporter) cosine(ctx context.Context, w *worker, cert *aggregator.Certificate) (float64, error) {
-	n := len(cert.List)
-	if n < 2 {
-		return 1, nil
-	}
 	f := r.layout.Fragments()[cert.Key.Fragment]
 	codec, err := codecOf(r.cfg)(r.layout, f)
 	if err != nil {
 		return 0, err
 	}
-	one, all := make(gradients.Vec, f.Len()), make(gradients.Vec, f.Len())
+	one, all, n := make(gradients.Vec, f.Len()), make(gradients.Vec, f.Len()), 0
 	for i := range cert.List {
 		payload, err := readPayload(ctx, w.timed, &cert.List[i].SignedHeader)
 		if err != nil {
@@ -133,7 +139,11 @@ func (r *reporter) cosine(ctx context.Context, w *worker, cert *aggregator.Certi
 		}
 		if norm := gradients.Norm(one); norm > 0 {
 			gradients.Axpy(all, float32(1/norm), one)
+			n++
 		}
+	}
+	if n < 2 {
+		return 1, nil
 	}
 	norm := gradients.Norm(all)
 	return (norm*norm - float64(n)) / float64(n*(n-1)), nil

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -359,27 +358,8 @@ func (s *session) train(ctx context.Context) error {
 			return err
 		})
 	}
-	g.Go(func() error { return s.untilClosed(inner) })
+	g.Go(func() error { return s.watch(inner) })
 	return g.Wait()
-}
-
-// untilClosed waits until the committee has closed the run. A seat that can sign no more, for its disk is full, say, ends
-// the run, which would otherwise wait for it for ever.
-func (s *session) untilClosed(ctx context.Context) error {
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.members.Closed():
-			return s.members.Err()
-		case <-tick.C:
-			if err := s.members.Err(); err != nil {
-				return fmt.Errorf("the committee's seat: %w", err)
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // traffic is the mean of the local workers' bytes, from their sockets.
