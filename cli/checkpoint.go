@@ -122,7 +122,7 @@ func runDirs(runs string, names []string) ([]runDir, error) {
 	for _, name := range names {
 		d := runDir(filepath.Join(runs, name))
 		if _, err := os.Stat(string(d)); err != nil {
-			return nil, fmt.Errorf("there is no run %q in %s", name, runs)
+			return nil, fmt.Errorf("there is no run %q in %s; see: skein checkpoint ls", name, runs)
 		}
 		out = append(out, d)
 	}
@@ -210,7 +210,7 @@ func findCheckpoint(ctx context.Context, runs, name string) (checkpoint.Source, 
 			return from, name, nil
 		}
 		if !errors.Is(err, checkpoint.ErrNotFound) {
-			return nil, "", fmt.Errorf("neither a run in %s nor a checkpoint: %w", runs, err)
+			return nil, "", fmt.Errorf("neither a run in %s nor a checkpoint (see: skein checkpoint ls): %w", runs, err)
 		}
 	}
 	return nil, "", fmt.Errorf("%w: no run in %s is called, or holds, %s; see: skein checkpoint ls", checkpoint.ErrNotFound, runs, name)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -65,7 +66,7 @@ func examine(runs string) []finding {
 }
 
 func examineEngine() finding {
-	e, err := auto.Open(engine.Options{Kind: "auto", Precision: "fp32", Threads: 1})
+	e, err := auto.Open(engine.Options{Kind: "auto", Precision: "fp32", Threads: runtime.NumCPU()})
 	if err != nil {
 		return finding{"engine", false, err.Error(), "train.engine=reference works everywhere, very slowly"}
 	}
@@ -75,14 +76,14 @@ func examineEngine() finding {
 
 // examineLibraries lists the candidates. One fast library is enough; which of the others are missing is told without alarm.
 func examineLibraries() (out []finding) {
-	fast := false
-	for _, l := range blas.Probe() {
+	found := blas.Probe()
+	fast := slices.ContainsFunc(found, func(l blas.Library) bool { return l.Found && l.Name != "gonum" })
+	for _, l := range found {
 		f := finding{Topic: "library", OK: true, Found: fmt.Sprintf("%s %s %s", l.Title, l.Version, l.Path)}
 		if !l.Found {
 			f.OK, f.Found = fast, l.Title+" not found"
 			f.Advice = l.Note
 		}
-		fast = fast || l.Found && l.Name != "gonum"
 		out = append(out, f)
 	}
 	return out

@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/skein-train/skein/aggregator"
 )
@@ -16,17 +18,22 @@ type fault struct {
 	round  aggregator.Seq
 }
 
-// parseFault reads "w2@7": worker w2 dies after round 7. "" plans nothing.
-func parseFault(s string) (*fault, error) {
+// parseFault reads "w2@7": worker w2, one of so many, dies after round 7. "" plans nothing.
+func parseFault(s string, workers int) (*fault, error) {
 	if s == "" {
 		return nil, nil
 	}
-	var index int
-	var round uint64
-	if n, err := fmt.Sscanf(s, "w%d@%d", &index, &round); n != 2 || err != nil {
+	name, after, _ := strings.Cut(s, "@")
+	round, err := strconv.ParseUint(after, 10, 64)
+	if err != nil || round == 0 {
 		return nil, fmt.Errorf("--fault %q: expected WORKER@ROUND, such as w2@7", s)
 	}
-	return &fault{workerName(index), aggregator.Seq(round)}, nil
+	for i := range workers {
+		if name == workerName(i) {
+			return &fault{name, aggregator.Seq(round)}, nil
+		}
+	}
+	return nil, fmt.Errorf("--fault %q: there is no worker %q, only w0 to %s", s, name, workerName(workers-1))
 }
 
 // after kills the worker if its time has come.

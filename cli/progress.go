@@ -61,7 +61,8 @@ func (c *console) clear() {
 
 func (c *console) draw() {
 	if c.width > 0 && c.status != "" {
-		fmt.Fprint(c.out, c.status[:min(len(c.status), c.width-1)])
+		shown := []rune(c.status)
+		fmt.Fprint(c.out, string(shown[:min(len(shown), c.width-1)]))
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 func Main(args []string, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl+C ends the program at once
 	root := newRootCommand()
 	root.SetArgs(args)
 	root.SetOut(out)
@@ -32,12 +33,26 @@ func Main(args []string, out, errs io.Writer) int {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		fmt.Fprintln(errs, "stopped.")
+		fmt.Fprintln(errs, farewell(err))
 		return exitInterrupted
 	default:
 		fmt.Fprintln(errs, "error:", err)
 		return exitFailed
 	}
+}
+
+// interrupted is the end by Ctrl+C of what another call can go on with.
+type interrupted struct{ next string }
+
+func (e interrupted) Error() string { return "stopped; go on with: " + e.next }
+func (e interrupted) Unwrap() error { return context.Canceled }
+
+// farewell is the last line after Ctrl+C.
+func farewell(err error) string {
+	if e := (interrupted{}); errors.As(err, &e) {
+		return e.Error()
+	}
+	return "stopped."
 }
 
 func newRootCommand() *cobra.Command {
@@ -48,7 +63,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.PersistentFlags().String("runs", "runs", "folder that holds the runs")
+	root.PersistentFlags().String("runs", defaultRuns, "folder that holds the runs")
 	root.AddCommand(
 		newRunCommand(),
 		newSampleCommand(),

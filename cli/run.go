@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -46,14 +47,19 @@ func newRunCommand() *cobra.Command {
 
 func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error {
 	ctx := cmd.Context()
+	var dir runDir
 	if info, err := os.Stat(file); err == nil && info.IsDir() { // a run's folder stands for its run file
-		file = filepath.Join(file, "run.yaml")
+		dir = runDir(filepath.Clean(file))
+		file = dir.config()
 	}
 	cfg, err := configs.Load(file, overrides)
 	if err != nil {
 		return err
 	}
-	planned, err := parseFault(f.fault)
+	if dir == "" || !f.resume {
+		dir = runDir(filepath.Join(runsDir(cmd), cfg.Name))
+	}
+	planned, err := parseFault(f.fault, cfg.Swarm.LocalWorkers)
 	if err != nil {
 		return err
 	}
@@ -61,20 +67,24 @@ func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error
 	if f.json {
 		out = newConsole(cmd.ErrOrStderr())
 	}
-	s := &session{cfg: cfg, dir: runDir(filepath.Join(runsDir(cmd), cfg.Name)), out: out, fault: planned}
+	s := &session{cfg: cfg, dir: dir, out: out, fault: planned}
 	s.log = slog.New(tint.NewHandler(out, &tint.Options{Level: slog.LevelWarn, TimeFormat: time.TimeOnly, NoColor: out.width == 0}))
 	if f.resume && s.dir.finished() {
-		return fmt.Errorf("%s is finished; look at it with: skein sample %s", s.dir, cfg.Name)
+		return fmt.Errorf("%s is finished; look at it with: %s", dir, dir.command("sample"))
 	}
-	if s.data, s.dataHash, err = openData(ctx, cfg, runsDir(cmd), out); err != nil {
+	if s.data, s.dataHash, err = openData(ctx, cfg, dir.runs(), out); err != nil {
 		return err
 	}
-	if err := s.dir.begin(cfg, f.resume, f.fresh); err != nil {
-		return err
+	if err := dir.begin(cfg, f.resume, f.fresh); err != nil {
+		return errors.Join(err, s.close())
 	}
 	sum, err := s.run(ctx)
-	if err != nil {
-		return explain(err, s.dir, file)
+	switch {
+	case err == nil:
+	case s.report == nil && !f.resume: // it did not get under way: nothing to go on with
+		return errors.Join(err, dir.discard())
+	default:
+		return explain(err, dir)
 	}
 	if f.json {
 		e := json.NewEncoder(cmd.OutOrStdout())
@@ -85,11 +95,15 @@ func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error
 }
 
 // explain adds the next step to an error that leaves the run unfinished.
-func explain(err error, dir runDir, file string) error {
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w; go on with: skein run %s --resume", err, dir)
+func explain(err error, dir runDir) error {
+	next := fmt.Sprintf("skein run %s --resume", dir)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return interrupted{next}
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w\nwhat was done is kept; free some space on that disk, then go on with: %s", err, next)
 	}
-	return fmt.Errorf("%w\nwhat was done is kept; go on with: skein run %s --resume", err, dir)
+	return fmt.Errorf("%w\nwhat was done is kept; go on with: %s", err, next)
 }
 
 // run is one life of the run, from opening its parts to the summary.
@@ -199,9 +213,9 @@ func (s *session) tell(cmd *cobra.Command, sum summary) error {
 	out.line("a sample:\n%s", indent(text))
 	out.line("")
 	out.line("next:")
-	out.line("  skein sample %s --prompt \"The history of\"", s.cfg.Name)
-	out.line("  skein checkpoint ls %s", s.cfg.Name)
-	out.line("  skein checkpoint verify %s", s.cfg.Name)
+	out.line("  %s --prompt \"The history of\"", s.dir.command("sample"))
+	out.line("  %s", s.dir.command("checkpoint ls"))
+	out.line("  %s", s.dir.command("checkpoint verify"))
 	return nil
 }
 

@@ -7,12 +7,28 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/skein-train/skein/configs"
 )
 
+// defaultRuns is the folder that holds the runs if nobody says otherwise.
+const defaultRuns = "runs"
+
 // runDir is the folder runs/<name> of one run.
 type runDir string
+
+// runs is the folder that holds this run and others.
+func (d runDir) runs() string { return filepath.Dir(string(d)) }
+
+// command is how to call a verb on this run.
+func (d runDir) command(verb string) string {
+	call := "skein " + verb + " " + filepath.Base(string(d))
+	if d.runs() != defaultRuns {
+		call += " --runs " + d.runs()
+	}
+	return call
+}
 
 func (d runDir) config() string   { return filepath.Join(string(d), "run.yaml") }
 func (d runDir) metrics() string  { return filepath.Join(string(d), "metrics.jsonl") }
@@ -54,6 +70,8 @@ func (d runDir) begin(c configs.Config, resume, fresh bool) error {
 			return fmt.Errorf("making the run's folder: %w", err)
 		}
 		return writeFile(d.config(), resolved)
+	case !resume && d.finished():
+		return fmt.Errorf("%s holds a finished run: look at it with %q, put it aside with --fresh, or choose another name with name=…", d, d.command("sample"))
 	case !resume:
 		return fmt.Errorf("%s holds a run already: go on with it by --resume, put it aside with --fresh, or choose another name with name=…", d)
 	}
@@ -62,10 +80,17 @@ func (d runDir) begin(c configs.Config, resume, fresh bool) error {
 		return err
 	}
 	if !bytes.Equal(old, resolved) {
-		return fmt.Errorf("%s is not the run file that this run was started with: resume it as it was (skein run %s --resume), or start anew with name=…\n%s",
-			d.config(), d, difference(old, resolved))
+		return fmt.Errorf("%s was started with other settings: resume it as it was (skein run %s --resume), or start anew with name=…\n%s",
+			d, d, difference(old, resolved))
 	}
 	return nil
+}
+
+// discard takes back begin, for a run that did not get under way. What else lies in the folder stays.
+func (d runDir) discard() error {
+	err := errors.Join(os.RemoveAll(filepath.Join(string(d), "state")), os.RemoveAll(d.ipfs()), os.Remove(d.config()))
+	_ = os.Remove(string(d)) // unless something else is in it
+	return err
 }
 
 // archive puts an old run aside as runs/<name>.1, .2, ….
@@ -78,15 +103,25 @@ func (d runDir) archive() error {
 	}
 }
 
-// difference shows the first line in which two run files differ.
-func difference(a, b []byte) string {
-	x, y := bytes.Split(a, []byte("\n")), bytes.Split(b, []byte("\n"))
-	for i := range min(len(x), len(y)) {
-		if !bytes.Equal(x[i], y[i]) {
-			return fmt.Sprintf("  line %d was  %s\n  line %d is   %s", i+1, x[i], i+1, y[i])
+// difference shows the keys whose values differ between two resolved run files, a line each.
+func difference(before, now []byte) string {
+	old, section, out := strings.Split(string(before), "\n"), "", []string{}
+	for i, line := range strings.Split(string(now), "\n") {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if !strings.HasPrefix(line, " ") {
+			section = key
+		} else {
+			key = section + "." + key
+		}
+		switch {
+		case i >= len(old):
+			return "  it had fewer keys"
+		case line != old[i]:
+			_, was, _ := strings.Cut(old[i], ":")
+			out = append(out, fmt.Sprintf("  %s was%s, is%s", key, was, value))
 		}
 	}
-	return "  one of them has more lines"
+	return strings.Join(out, "\n")
 }
 
 // writeFile writes a file whole or not at all, whenever the machine stops.
