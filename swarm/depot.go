@@ -101,7 +101,8 @@ func (d *depot) second(h *aggregator.SignedHeader, n aggregator.Seq) bool {
 	return false
 }
 
-// put writes a payload that the caller has checked. durable asks for it to survive a power cut.
+// put writes a payload that the caller has checked. durable asks for its bytes to survive a power cut; its name is safe
+// once the directory is synced, too.
 func (d *depot) put(w *want, payload []byte, durable bool) error {
 	if w.isHere() {
 		return nil
@@ -183,7 +184,7 @@ func sumFile(path string) (sum aggregator.Hash, size uint64, err error) {
 	return aggregator.Hash(h.Sum(nil)), uint64(n), err
 }
 
-// writeFile writes a file whole or not at all; durable ones are synced, and so is their directory.
+// writeFile writes a file whole or not at all, and syncs the bytes of a durable one, but not its name.
 func writeFile(path string, b []byte, durable bool) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
@@ -201,8 +202,5 @@ func writeFile(path string, b []byte, durable bool) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil || !durable {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return os.Rename(f.Name(), path)
 }

@@ -103,7 +103,8 @@ func (x *Exchange) stored(seq aggregator.Seq) (*offer, error) {
 	return x.offer(w)
 }
 
-// store makes a contribution durable: the payload first, so that a header on disk always has one.
+// store makes a contribution durable. After a power cut in between, a header without its payload may be left: then nothing was
+// sent yet, and stored says that there is no offer.
 func (x *Exchange) store(seq aggregator.Seq, c aggregator.Contribution) (*offer, error) {
 	w, _, err := x.n.depot.want(&c.SignedHeader, seq)
 	if err != nil {
@@ -113,6 +114,9 @@ func (x *Exchange) store(seq aggregator.Seq, c aggregator.Contribution) (*offer,
 		return nil, err
 	}
 	if err := writeFile(x.offerPath(seq), c.SignedHeader.Encode(), true); err != nil {
+		return nil, err
+	}
+	if err := syncDir(x.n.depot.round(seq)); err != nil {
 		return nil, err
 	}
 	return x.offer(w)

@@ -30,7 +30,7 @@ func LoadOrCreateSeed(path string) (seed [32]byte, err error) {
 		return seed, fmt.Errorf("identity: %w", err)
 	}
 	_, _ = rand.Read(seed[:]) // never fails: see crypto/rand
-	if err := writeFile(path, seed[:], true); err != nil {
+	if err := errors.Join(writeFile(path, seed[:], true), syncDir(filepath.Dir(path))); err != nil {
 		return seed, fmt.Errorf("identity: %w", err)
 	}
 	return seed, nil

@@ -202,6 +202,7 @@ func (w *world) work(ctx context.Context, x *Exchange, i, from, to, size int) er
 	return nil
 }
 
+// openAll reads a payload and checks its hash.
 func openAll(ctx context.Context, x aggregator.Exchange, h *aggregator.SignedHeader) error {
 	r, err := x.Open(ctx, h)
 	if err != nil {
