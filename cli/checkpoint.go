@@ -196,6 +196,9 @@ func findCheckpoint(ctx context.Context, runs, name string) (checkpoint.Source, 
 	if _, err := os.Stat(filepath.Join(runs, name)); err == nil {
 		return newestCheckpoint(runDir(filepath.Join(runs, name)))
 	}
+	stranger := func(err error) error {
+		return fmt.Errorf("%q is neither a run in %s nor a checkpoint of one (see: skein checkpoint ls): %w", name, runs, err)
+	}
 	dirs, err := runDirs(runs, nil)
 	if err != nil {
 		return nil, "", err
@@ -210,10 +213,10 @@ func findCheckpoint(ctx context.Context, runs, name string) (checkpoint.Source, 
 			return from, name, nil
 		}
 		if !errors.Is(err, checkpoint.ErrNotFound) {
-			return nil, "", fmt.Errorf("neither a run in %s nor a checkpoint (see: skein checkpoint ls): %w", runs, err)
+			return nil, "", stranger(err)
 		}
 	}
-	return nil, "", fmt.Errorf("%w: no run in %s is called, or holds, %s; see: skein checkpoint ls", checkpoint.ErrNotFound, runs, name)
+	return nil, "", stranger(checkpoint.ErrNotFound)
 }
 
 func newestCheckpoint(d runDir) (checkpoint.Source, string, error) {

@@ -73,7 +73,32 @@ func newRootCommand() *cobra.Command {
 		newDoctorCommand(),
 		newVersionCommand(),
 	)
+	teach(root)
+	root.SetFlagErrorFunc(withUsage)
 	return root
+}
+
+// teach has a command and those below it answer wrong arguments with their usage.
+func teach(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return withUsage(cmd, err)
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		teach(c)
+	}
+}
+
+func withUsage(cmd *cobra.Command, err error) error {
+	hint := "usage: " + cmd.UseLine()
+	if cmd.Example != "" {
+		hint += "\nfor example:\n" + cmd.Example
+	}
+	return fmt.Errorf("%w\n%s", err, hint)
 }
 
 // runsDir is the value of the flag --runs.

@@ -200,7 +200,7 @@ func (s *session) tell(cmd *cobra.Command, sum summary) error {
 	if sum.ValLoss != nil {
 		out.line("validation loss  %.4f nats/token (whole split)", *sum.ValLoss)
 	}
-	out.line("sent             %s per worker; data parallel training would have sent %s (%.0f×)",
+	out.line("sent             %s per worker; data parallel training would have sent %s (%.1f×)",
 		humanize.Bytes(sum.BytesSent), humanize.Bytes(sum.DDPBytes), float64(sum.DDPBytes)/float64(max(1, sum.BytesSent)))
 	out.line("time             %s, %.1fk tokens/s", clock(time.Duration(sum.WallS*float64(time.Second))), sum.TokensPerS/1000)
 	out.line("state            %s", sum.StateHash)
