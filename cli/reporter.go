@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -56,12 +55,10 @@ func (r *reporter) landed(ctx context.Context, w *worker, l aggregator.Landing) 
 	if err != nil {
 		return err
 	}
-	if every := r.cfg.Eval.Every; every > 0 && r.data.Validations() > 0 && rec.Round%uint64(every) == 0 && l.Certificate.Seq < r.manifest.Schedule.Rounds() {
-		loss, err := w.replica.Evaluate(ctx, l.Worker.State().Anchor, r.cfg.Eval.Batches)
-		if err != nil {
-			return fmt.Errorf("evaluating: %w", err)
+	if every := uint64(r.cfg.Eval.Every); every > 0 && rec.Round%every == 0 && l.Certificate.Seq < r.manifest.Schedule.Rounds() {
+		if rec.EvalLoss, err = r.glance(ctx, w, l.Worker.State().Anchor); err != nil {
+			return err
 		}
-		rec.EvalLoss = &loss
 	}
 	if rec.Round%uint64(r.cfg.Checkpoint.Every) == 0 || l.Certificate.Seq == r.manifest.Schedule.Rounds() {
 		if rec.Checkpoint, err = r.publish(ctx, w, l, rec.EvalLoss); err != nil {
@@ -120,15 +117,14 @@ func (r *reporter) count(rec *record) {
 	rec.SeatSent, rec.SeatRecv = r.earlier.SeatSent+sent, r.earlier.SeatRecv+received
 }
 
-// cosine is the mean cosine between the counted pseudo-gradients, one of them in memory at a time: with unit
-// vectors uᵢ it is (‖Σuᵢ‖² − n) / (n(n−1)). One alone agrees with itself.
+// cosine is the mean cosine between the counted pseudo-gradients.
 func (r *reporter) cosine(ctx context.Context, w *worker, cert *aggregator.Certificate) (float64, error) {
 	f := r.layout.Fragments()[cert.Key.Fragment]
 	codec, err := codecOf(r.cfg)(r.layout, f)
 	if err != nil {
 		return 0, err
 	}
-	one, all, n := make(gradients.Vec, f.Len()), make(gradients.Vec, f.Len()), 0
+	one, all := make(gradients.Vec, f.Len()), agreement{sum: make(gradients.Vec, f.Len())}
 	for i := range cert.List {
 		payload, err := readPayload(ctx, w.timed, &cert.List[i].SignedHeader)
 		if err != nil {
@@ -137,16 +133,9 @@ func (r *reporter) cosine(ctx context.Context, w *worker, cert *aggregator.Certi
 		if gradients.Decoded(codec, one, payload) != nil {
 			continue // refused by everybody
 		}
-		if norm := gradients.Norm(one); norm > 0 {
-			gradients.Axpy(all, float32(1/norm), one)
-			n++
-		}
+		all.add(one)
 	}
-	if n < 2 {
-		return 1, nil
-	}
-	norm := gradients.Norm(all)
-	return (norm*norm - float64(n)) / float64(n*(n-1)), nil
+	return all.mean(), nil
 }
 
 func readPayload(ctx context.Context, x aggregator.Exchange, h *aggregator.SignedHeader) ([]byte, error) {

@@ -16,8 +16,6 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 
-	"github.com/skein-train/skein/aggregator"
-	"github.com/skein-train/skein/checkpoint"
 	"github.com/skein-train/skein/configs"
 )
 
@@ -136,7 +134,7 @@ func (s *session) introduce() {
 // finish evaluates the final model on the whole validation split and writes the summary.
 func (s *session) finish(ctx context.Context) (summary, error) {
 	w := s.survivor()
-	loss, err := s.validate(ctx, w)
+	loss, err := s.validate(ctx)
 	if err != nil {
 		return summary{}, err
 	}
@@ -163,24 +161,6 @@ func (s *session) finish(ctx context.Context) (summary, error) {
 	sum.BitsPerParamPerStep = 8 * float64(sum.PayloadBytes) / float64(sum.Params) / float64(sum.InnerSteps)
 	sum.TokensPerS = float64(sum.Tokens) / last.WallS
 	return sum, sum.write(s.dir.summary())
-}
-
-// validate evaluates the final parameters on the whole validation split and lists the loss with their checkpoint; nil if
-// there is no split.
-func (s *session) validate(ctx context.Context, w *worker) (*float64, error) {
-	if s.data.Validations() == 0 {
-		return nil, nil
-	}
-	s.out.update("evaluating the whole validation split (%d sequences)", s.data.Validations())
-	defer s.out.update("")
-	loss, err := w.replica.Evaluate(ctx, w.loop.State().Anchor, 0)
-	if err != nil {
-		return nil, fmt.Errorf("evaluating: %w", err)
-	}
-	last := s.report.last
-	return &loss, checkpoint.OpenIndex(s.dir.checkpoints()).Add(checkpoint.Record{
-		Seq: aggregator.Seq(last.Round), Step: last.Step, CID: last.Checkpoint, Loss: &loss, Time: time.Now(),
-	})
 }
 
 // survivor is a worker that has finished the run.

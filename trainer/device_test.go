@@ -90,8 +90,8 @@ func TestGraphRunsOnMemoryThatTheHostCannotTouch(t *testing.T) {
 	if !slices.Equal(x, y) {
 		t.Error("deltas differ")
 	}
-	la, _ := a.Evaluate(context.Background(), anchor, 0)
-	lb, err := b.Evaluate(context.Background(), anchor, 0)
+	la, _ := a.Evaluate(context.Background(), anchor, 0, a.data.Validations())
+	lb, err := b.Evaluate(context.Background(), anchor, 0, a.data.Validations())
 	if la != lb || err != nil {
 		t.Errorf("losses %g and %g, %v", la, lb, err)
 	}

@@ -29,27 +29,23 @@ func (r *Replica) look(params gradients.Vec) (*outer, error) {
 	return r.outer, nil
 }
 
-// Evaluate is the mean loss, in nats a token, of the given parameters on the first batches·micro_batch_size sequences of the
-// validation split; 0 batches stand for the whole split. The replica's own parameters and state stay as they are.
-func (r *Replica) Evaluate(ctx context.Context, params gradients.Vec, batches int) (loss float64, err error) {
+// Evaluate is the mean loss, in nats a token, of the given parameters on the validation sequences [lo, hi); they are
+// taken in batches of micro_batch_size. The replica's own parameters and state stay as they are.
+func (r *Replica) Evaluate(ctx context.Context, params gradients.Vec, lo, hi int) (loss float64, err error) {
 	o, err := r.look(params)
 	if err != nil {
 		return 0, fmt.Errorf("trainer: evaluate: %w", err)
 	}
-	n := r.data.Validations()
-	if want := batches * r.options.MicroBatchSize; batches > 0 && want < n {
-		n = want
-	}
-	if n < 1 {
-		return 0, fmt.Errorf("trainer: evaluate: the validation split has no sequence of seq_len %d", r.data.SeqLen())
+	if n := r.data.Validations(); lo < 0 || hi <= lo || hi > n {
+		return 0, fmt.Errorf("trainer: evaluate: sequences [%d, %d) of a validation split of %d", lo, hi, n)
 	}
 	var sum float64
-	for at := 0; at < n; {
+	for at := lo; at < hi; {
 		if err := ctx.Err(); err != nil {
 			return 0, fmt.Errorf("trainer: evaluate: %w", err)
 		}
 		size := r.options.MicroBatchSize
-		if n-at < size {
+		if hi-at < size {
 			size = 1 // the rest, one by one: programs have a fixed batch size
 		}
 		l, err := r.validate(o, at, size)
@@ -59,7 +55,7 @@ func (r *Replica) Evaluate(ctx context.Context, params gradients.Vec, batches in
 		sum += l * float64(size)
 		at += size
 	}
-	return sum / float64(n), nil
+	return sum / float64(hi-lo), nil
 }
 
 // validate is the mean loss over size validation sequences from index at on.

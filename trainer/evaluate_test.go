@@ -12,7 +12,7 @@ func TestEvaluateIsTheMeanOverTheSplit(t *testing.T) {
 	r := newReplica(t, tiny())
 	steps(t, r, 2)
 	params := paramsOf(r)
-	all, err := r.Evaluate(context.Background(), params, 0)
+	all, err := r.Evaluate(context.Background(), params, 0, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,15 +20,23 @@ func TestEvaluateIsTheMeanOverTheSplit(t *testing.T) {
 	o := tiny()
 	o.BatchSize, o.MicroBatchSize = 1, 1
 	one := newReplica(t, o)
-	want, err := one.Evaluate(context.Background(), params, 0)
+	want, err := one.Evaluate(context.Background(), params, 0, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if math.Abs(all-want) > 1e-6 {
 		t.Errorf("loss %.9f in batches, %.9f one by one", all, want)
 	}
-	if few, _ := r.Evaluate(context.Background(), params, 1); few == all {
+	if few, _ := r.Evaluate(context.Background(), params, 0, 2); few == all {
 		t.Error("one batch has the same loss as the whole split")
+	}
+	head, _ := r.Evaluate(context.Background(), params, 0, 2)
+	tail, _ := r.Evaluate(context.Background(), params, 2, 5)
+	if math.Abs((2*head+3*tail)/5-all) > 1e-6 {
+		t.Errorf("parts of losses %.9f and %.9f, the whole has %.9f", head, tail, all)
+	}
+	if _, err := r.Evaluate(context.Background(), params, 3, 6); err == nil {
+		t.Error("a sequence behind the split was evaluated")
 	}
 }
 
@@ -40,7 +48,7 @@ func TestEvaluateAndGenerateLeaveTrainingAlone(t *testing.T) {
 	}
 	steps(t, a, 2)
 	steps(t, b, 2)
-	if _, err := a.Evaluate(context.Background(), other, 0); err != nil {
+	if _, err := a.Evaluate(context.Background(), other, 0, 5); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Generate(context.Background(), other, []int32{1}, 3, 1, 0, 1, func(int32) error { return nil }); err != nil {
@@ -49,7 +57,7 @@ func TestEvaluateAndGenerateLeaveTrainingAlone(t *testing.T) {
 	if steps(t, a, 2) != steps(t, b, 2) || !slices.Equal(paramsOf(a), paramsOf(b)) {
 		t.Error("evaluation changed the training")
 	}
-	if _, err := a.Evaluate(context.Background(), other[1:], 0); err == nil {
+	if _, err := a.Evaluate(context.Background(), other[1:], 0, 5); err == nil {
 		t.Error("a vector of another model was accepted")
 	}
 }
