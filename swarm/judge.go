@@ -131,6 +131,9 @@ func (n *Node) admit(author aggregator.PeerID, h *aggregator.SignedHeader) (*wan
 	if h.Worker != author {
 		return nil, malformed("header of %v from the mouth of %v", h.Worker, author)
 	}
+	if w := n.depot.known(h.Payload); w != nil && w.header == *h {
+		return w, nil // checked before, and still wanted
+	}
 	err := n.ledger.checkHeader(h)
 	switch {
 	case errors.Is(err, aggregator.ErrOtherRun):
@@ -141,9 +144,6 @@ func (n *Node) admit(author aggregator.PeerID, h *aggregator.SignedHeader) (*wan
 		return nil, malformed("payload of %d bytes, at most %d make sense", h.Size, n.MaxPayload(h.Key.Fragment))
 	}
 	seq, tip := n.round(h), n.ledger.tip()
-	if w := n.depot.known(h.Payload); w != nil && w.header.Header == h.Header {
-		return w, nil // certified or open: still wanted
-	}
 	if tip == nil || seq <= tip.Seq || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
 		return nil, errNotNow
 	}

@@ -241,9 +241,9 @@ func (w *world) runFrom(from, to, size int) float64 {
 }
 
 func TestInlineRounds(t *testing.T) {
-	w := newWorld(t, 4, 20, 60000)
-	t.Logf("%.1f rounds/s", w.runAll(20, 1000))
-	for s := range aggregator.Seq(20) {
+	w := newWorld(t, 4, 8, 600_000)
+	t.Logf("%.1f rounds/s", w.runAll(8, 1000))
+	for s := range aggregator.Seq(8) {
 		if c, err := w.exchanges[0].Next(t.Context(), s); err != nil || len(c.List) != 4 {
 			t.Errorf("round %d counts %v, %v", s+1, c, err)
 		}

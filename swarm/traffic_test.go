@@ -20,7 +20,7 @@ func received(t testing.TB, n, rounds, size int) (ratio, perSecond float64) {
 }
 
 func TestBytesReceived(t *testing.T) {
-	ratio, rate := received(t, 4, 2, 2_000_000)
+	ratio, rate := received(t, 4, 2, 1_000_000)
 	t.Logf("received ÷ useful %.3f, %.2f rounds/s", ratio, rate)
 	if ratio > 1.1 {
 		t.Errorf("workers receive %.2f × the useful bytes, want at most 1.1", ratio)

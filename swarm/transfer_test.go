@@ -56,7 +56,7 @@ func TestTransfer(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		run++
 		payload, l, x, d := parted(t, filepath.Join(base, string(rune('a'+run%26)), time.Now().Format("150405.000000000")),
-			rapid.IntRange(inlineLimit+1, 9*partSize).Draw(r, "size"))
+			rapid.IntRange(inlineLimit+1, 5*partSize).Draw(r, "size"))
 		n, now := len(l.hashes), time.Unix(0, 0)
 		peers := []peer.ID{"one", "two", "three"}
 		for _, p := range peers {
