@@ -30,6 +30,7 @@ func smallDisk(t *testing.T, size string) (dir string, grow func(size string)) {
 }
 
 func TestFullDiskStopsTheRunAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	dir, grow := smallDisk(t, "2m")
 	if err := furnish(dir, 2); err != nil {
 		t.Fatal(err)

@@ -64,23 +64,24 @@ func stopAt(t *testing.T, cmd *exec.Cmd, line string, signal syscall.Signal) (co
 }
 
 func TestStoppedRunsEndInTheSameState(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	if err := furnish(dir, 20); err != nil {
+	if err := furnish(dir, 10); err != nil {
 		t.Fatal(err)
 	}
 	run := func(name string) []string {
-		return []string{"run", "run.yaml", "name=" + name, "train.steps=400", "eval.every=0", "sync.error_feedback=0.9"}
+		return []string{"run", "run.yaml", "name=" + name, "train.steps=120", "checkpoint.every=6", "eval.every=0", "sync.error_feedback=0.9"}
 	}
 	if out, err := program(t, dir, run("whole")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	want := stateHash(t, dir, "whole")
 
-	code, errs := stopAt(t, program(t, dir, run("ctrl-c")...), "round  3/20", syscall.SIGINT)
+	code, errs := stopAt(t, program(t, dir, run("ctrl-c")...), "round  3/12", syscall.SIGINT)
 	if code != exitInterrupted || errs != "stopped; go on with: skein run runs/ctrl-c --resume\n" {
 		t.Errorf("exit code %d after %q", code, errs)
 	}
-	if code, _ = stopAt(t, program(t, dir, run("kill-9")...), "round  3/20", syscall.SIGKILL); code != -1 {
+	if code, _ = stopAt(t, program(t, dir, run("kill-9")...), "round  3/12", syscall.SIGKILL); code != -1 {
 		t.Errorf("exit code %d after kill -9", code)
 	}
 	for _, name := range []string{"ctrl-c", "kill-9"} {

@@ -39,7 +39,8 @@ func newSession(t *testing.T, out io.Writer, planned string, overrides ...string
 }
 
 func TestSurvivorsAgree(t *testing.T) {
-	s := newSession(t, io.Discard, "w1@1", "swarm.local_workers=3", "sync.deadline=500ms")
+	t.Parallel()
+	s := newSession(t, io.Discard, "w1@1", "swarm.local_workers=3", "sync.deadline=1500ms")
 	sum, err := s.run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -71,13 +72,14 @@ func (u *until) Write(p []byte) (int, error) {
 }
 
 func TestOverdueRoundIsTold(t *testing.T) {
+	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	out := &until{text: "round 2 is overdue: 1 more contribution", stop: stop}
 	s := newSession(t, out, "w1@1", "sync.min_peers=2", "sync.deadline=100ms")
 	if _, err := s.run(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if n := strings.Count(out.String(), "overdue"); n != 1 {
+	if n := strings.Count(out.String(), "round 2 is overdue"); n != 1 {
 		t.Errorf("told %d times:\n%s", n, out)
 	}
 }
