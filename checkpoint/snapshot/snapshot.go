@@ -67,9 +67,23 @@ func (f *Files) Save(header []byte, vecs []gradients.Vec) error {
 	return nil
 }
 
-// overwrite works in place: the file keeps its disk blocks, so that a disk that fills up later does not stop the snapshots.
-func overwrite(path string, number uint64, header []byte, vecs []gradients.Vec) (err error) {
-	_, statErr := os.Stat(path)
+// overwrite works in place: the file keeps its disk blocks, so that a disk that fills up later does not stop the snapshots. A file
+// that is not there yet appears whole or not at all: beside the first snapshot there is no other to fall back to.
+func overwrite(path string, number uint64, header []byte, vecs []gradients.Vec) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return write(path, number, header, vecs)
+	}
+	part := path + ".part"
+	if err := write(part, number, header, vecs); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
+
+func write(path string, number uint64, header []byte, vecs []gradients.Vec) (err error) {
 	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -82,13 +96,7 @@ func overwrite(path string, number uint64, header []byte, vecs []gradients.Vec) 
 	if err := w.Truncate(size); err != nil {
 		return err
 	}
-	if err := w.Sync(); err != nil {
-		return err
-	}
-	if errors.Is(statErr, fs.ErrNotExist) {
-		return durable.SyncDir(filepath.Dir(path))
-	}
-	return nil
+	return w.Sync()
 }
 
 // Load returns the newest intact snapshot; ErrNone if none was ever saved, ErrDamaged if there are files but none is intact.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -92,6 +93,19 @@ func TestTheNewestWins(t *testing.T) {
 		wantLoad(t, reopen(t, dir), uint64(i+1), header)
 		f = reopen(t, dir) // a new process knows nothing of the files and must not overwrite the newest
 	}
+}
+
+// A crash while the very first snapshot is written leaves none, and neither that nor what it left stops the next save.
+func TestTornFirstSaveIsNone(t *testing.T) {
+	f := reopen(t, t.TempDir())
+	if err := os.WriteFile(f.path(0)+".part", []byte("torn, and longer than a whole small snapshot would be: "+strings.Repeat("x", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Load(); !errors.Is(err, ErrNone) {
+		t.Fatalf("error %v, want ErrNone", err)
+	}
+	save(t, f, "one", gradients.Vec{1})
+	wantLoad(t, f, 1, "one")
 }
 
 // twoSaves returns a folder with an older and a newer snapshot, and the bytes of the newer one.
