@@ -71,6 +71,7 @@ func (r *reporter) landed(ctx context.Context, w *worker, l aggregator.Landing) 
 		left = time.Duration(r.wall() / float64(done) * float64(schedule.Steps-done) * float64(time.Second))
 	}
 	ddp := ddpBytes(r.cfg.Swarm.LocalWorkers, r.layout.Len(), rec.Step)
+	r.out.update("") // what it says is of the round before
 	r.out.line("%s", roundLine(rec, uint64(schedule.Rounds()), schedule.Steps, r.cfg.Swarm.LocalWorkers, ddp, left))
 	r.last = rec
 	return r.file.append(rec)

@@ -66,7 +66,7 @@ func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error
 		out = newConsole(cmd.ErrOrStderr())
 	}
 	s := &session{cfg: cfg, dir: dir, out: out, fault: planned}
-	s.log = slog.New(tint.NewHandler(out, &tint.Options{Level: slog.LevelWarn, TimeFormat: time.TimeOnly, NoColor: out.width == 0}))
+	s.log = slog.New(tint.NewTextHandler(out, &tint.Options{Level: slog.LevelWarn, TimeFormat: time.TimeOnly, NoColor: out.width == 0}))
 	if f.resume && s.dir.finished() {
 		return fmt.Errorf("%s is finished; look at it with: %s", dir, dir.command("sample"))
 	}
