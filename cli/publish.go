@@ -44,7 +44,7 @@ func (s *session) publish(ctx context.Context, w *worker, l aggregator.Landing, 
 	model := s.cfg.Model
 	model.VocabSize = modelOf(s.cfg, s.data.Vocab()).VocabSize
 	cid, err = checkpoint.Keeper{Store: s.store, Index: index, Keep: s.cfg.Checkpoint.Keep}.Publish(ctx, &checkpoint.Checkpoint{
-		Manifest: s.manifest, Certificates: certificates, RunFile: s.cfg.Resolved(), Model: model, Tokenizer: s.tokenizer,
+		Manifest: s.manifest, Certificates: certificates, RunFile: s.runFile, Model: model, Tokenizer: s.tokenizer,
 		Layout: s.layout, Seq: n, Step: l.Step, Anchor: state.Anchor, Outer: state.Outer, Root: l.Worker.Root(), Parent: parent,
 	}, checkpoint.Record{Loss: loss, Time: time.Now()})
 	if err != nil {

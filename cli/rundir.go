@@ -53,10 +53,9 @@ func (d runDir) finished() bool {
 	return err == nil
 }
 
-// begin makes the folder of a new run, or checks that the one that is there is the same run. The run file that was
-// resolved for the new run is what every later start must resolve to.
+// begin makes the folder of a new run, or checks that the one that is there is the same run: the run file resolves to what
+// it was started with, but for what belongs to this machine alone.
 func (d runDir) begin(c configs.Config, resume, fresh bool) error {
-	resolved := c.Resolved()
 	if fresh && d.exists() {
 		if err := d.archive(); err != nil {
 			return err
@@ -69,7 +68,7 @@ func (d runDir) begin(c configs.Config, resume, fresh bool) error {
 		if err := os.MkdirAll(filepath.Join(string(d), "state"), 0o755); err != nil {
 			return fmt.Errorf("making the run's folder: %w", err)
 		}
-		return writeFile(d.config(), resolved)
+		return writeFile(d.config(), c.Resolved())
 	case !resume && d.finished():
 		return fmt.Errorf("%s holds a finished run: look at it with %q, put it aside with --fresh, or choose another name with name=…", d, d.command("sample"))
 	case !resume:
@@ -79,11 +78,21 @@ func (d runDir) begin(c configs.Config, resume, fresh bool) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(old, resolved) {
+	before, err := configs.Parse(old)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.config(), err)
+	}
+	if was, is := common(before).Resolved(), common(c).Resolved(); !bytes.Equal(was, is) {
 		return fmt.Errorf("%s was started with other settings: resume it as it was (skein run %s --resume), or start anew with name=…\n%s",
-			d, d, difference(old, resolved))
+			d, d, difference(was, is))
 	}
 	return nil
+}
+
+// common is a run file without what belongs to this machine alone: sockets, caps and threads.
+func common(c configs.Config) configs.Config {
+	c.Swarm.Listen, c.Swarm.Up, c.Swarm.Down, c.Train.Threads = nil, 0, 0, 0
+	return c
 }
 
 // discard takes back begin, for a run that did not get under way. What else lies in the folder stays.

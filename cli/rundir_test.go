@@ -15,6 +15,7 @@ import (
 func TestRunDirBegins(t *testing.T) {
 	d := runDir(filepath.Join(t.TempDir(), "runs", "a"))
 	c := configs.Default()
+	c.Data.Source = "opticks"
 	fails := func(err error, part string) {
 		t.Helper()
 		if err == nil || !strings.Contains(err.Error(), part) {
@@ -31,6 +32,9 @@ func TestRunDirBegins(t *testing.T) {
 	works(d.begin(c, false, false))
 	fails(d.begin(c, false, false), "--resume")
 	works(d.begin(c, true, false))
+	here := c
+	here.Swarm.Listen, here.Train.Threads = []string{"/ip4/127.0.0.1/tcp/4001"}, 3
+	works(d.begin(here, true, false)) // sockets and threads are this machine's own
 	other := c
 	other.Seed, other.Sync.Every = 7, 40
 	fails(d.begin(other, true, false), "\n  seed was 1337, is 7\n  sync.every was 20, is 40")
