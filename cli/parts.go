@@ -13,7 +13,6 @@ import (
 	"github.com/skein-train/skein/trainer"
 	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/auto"
-	"github.com/skein-train/skein/trainer/optim"
 )
 
 // From the run file to parts: each function here turns one section into what a package wants.
@@ -66,17 +65,20 @@ func methodOf(c configs.Config) (aggregator.Method, error) {
 		return aggregator.DiLoCo(codecOf(c), float32(c.Outer.LR), float32(momentum), float32(c.Sync.Blend), float32(c.Sync.ErrorFeedback)), nil
 	}
 	i := innerOf(c)
-	rate, err := optim.ScheduleConfig{
-		Kind: i.Schedule, Peak: i.LR, MinRatio: i.MinLRRatio, Warmup: i.WarmupSteps, Decay: i.DecaySteps, Total: uint64(c.Train.Steps),
-	}.Build()
+	adam := gradients.AdamWOptions{Beta1: i.Betas[0], Beta2: i.Betas[1], Eps: i.Eps, WeightDecay: i.WeightDecay}
+	rate, err := rateOf(c)
 	if err != nil {
 		return aggregator.Method{}, err
 	}
-	adam := gradients.AdamWOptions{Beta1: i.Betas[0], Beta2: i.Betas[1], Eps: i.Eps, WeightDecay: i.WeightDecay}
-	lr := func(step uint64) float32 { return float32(rate(step - 1)) }
-	m := aggregator.DDP(codecOf(c), adam, float32(i.GradClip), matrices, lr)
+	m := aggregator.DDP(codecOf(c), adam, float32(i.GradClip), matrices, rate)
 	m.Feedback = float32(c.Sync.ErrorFeedback)
 	return m, nil
+}
+
+// rateOf is the learning rate of inner step 1, 2, ….
+func rateOf(c configs.Config) (func(step uint64) float32, error) {
+	rate, err := innerOf(c).Rate(uint64(c.Train.Steps))
+	return func(step uint64) float32 { return float32(rate(step - 1)) }, err
 }
 
 // matrices are the ranges of a fragment that have weight decay: tensors of two dimensions or more.

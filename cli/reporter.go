@@ -83,7 +83,7 @@ func (r *reporter) record(ctx context.Context, w *worker, l aggregator.Landing) 
 	rec := record{
 		Round: uint64(cert.Seq), Step: l.Step, WallS: r.wall(), TrainLoss: r.last.TrainLoss, Tokens: r.last.Tokens,
 		OuterLR: r.cfg.Outer.LR, PseudogradNorm: l.Norm, WaitS: w.timed.take().Seconds(), PeersActive: len(cert.List), Root: cert.BaseRoot.String(),
-		LR: float64(w.replica.LR()),
+		LR: float64(r.rate(cert.Key.Departure)),
 	}
 	var loss, weight, bytes float64
 	for _, e := range cert.List {

@@ -35,6 +35,7 @@ type session struct {
 	dataHash  aggregator.Hash
 	layout    gradients.Layout
 	method    aggregator.Method
+	rate      func(step uint64) float32 // the inner learning rate
 	manifest  aggregator.SignedManifest
 	store     checkpoint.Store
 	tokenizer checkpoint.Tokenizer
@@ -79,6 +80,9 @@ func (s *session) open(ctx context.Context) (err error) {
 
 func (s *session) openParts(context.Context) (err error) {
 	if s.layout, err = trainer.LayoutOf(modelOf(s.cfg, s.data.Vocab()), s.cfg.Sync.Fragments); err != nil {
+		return err
+	}
+	if s.rate, err = rateOf(s.cfg); err != nil {
 		return err
 	}
 	s.method, err = methodOf(s.cfg)

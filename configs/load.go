@@ -12,7 +12,7 @@ import (
 func Load(path string, overrides []string) (Config, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("read run file: %w", err)
+		return Config{}, fmt.Errorf("read run file (configs/tiny.yaml is one to start from): %w", err)
 	}
 	return load(path, src, os.Environ(), overrides)
 }

@@ -56,7 +56,8 @@ func (i Inner) adamW() optim.AdamWConfig {
 	return optim.AdamWConfig{Beta1: i.Betas[0], Beta2: i.Betas[1], Eps: i.Eps, WeightDecay: i.WeightDecay, GradClip: i.GradClip}
 }
 
-func (i Inner) schedule(steps uint64) (optim.Schedule, error) {
+// Rate is the learning rate's schedule over a run of that many inner steps.
+func (i Inner) Rate(steps uint64) (optim.Schedule, error) {
 	return optim.ScheduleConfig{
 		Kind: i.Schedule, Peak: i.LR, MinRatio: i.MinLRRatio, Warmup: i.WarmupSteps, Decay: i.DecaySteps, Total: steps,
 	}.Build()
@@ -87,7 +88,7 @@ func (o Options) Validate(data shards.Source) error {
 	if o.Inner.Optimizer == "adamw" {
 		errs = append(errs, o.Inner.adamW().Validate())
 	}
-	_, err := o.Inner.schedule(o.Steps)
+	_, err := o.Inner.Rate(o.Steps)
 	errs = append(errs, err)
 	if o.Model.Validate() == nil {
 		_, err := graph.LayoutOf(o.Model, o.Fragments)

@@ -46,7 +46,7 @@ func New(o Options, data shards.Source) (*Replica, error) {
 	if err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
-	schedule, err := o.Inner.schedule(o.Steps)
+	schedule, err := o.Inner.Rate(o.Steps)
 	if err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}

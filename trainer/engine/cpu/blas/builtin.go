@@ -9,7 +9,7 @@ import (
 
 // builtinLibrary multiplies with our own assembly: what a machine gets that has wide registers and no library.
 func builtinLibrary() Library {
-	l := Library{Name: "builtin", Title: "built-in assembly", Path: "built in", Version: "1"}
+	l := Library{Name: "builtin", Title: "built-in assembly", Path: "part of this program"}
 	sets := kernels.Available()
 	if len(sets) == 1 {
 		l.Note = "no assembly for this processor"
