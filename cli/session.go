@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +34,7 @@ type session struct {
 	dataHash  aggregator.Hash
 	layout    gradients.Layout
 	method    aggregator.Method
+	gate      *gate
 	rate      func(step uint64) float32 // the inner learning rate
 	manifest  aggregator.SignedManifest
 	store     checkpoint.Store
@@ -85,7 +85,10 @@ func (s *session) openParts(context.Context) (err error) {
 	if s.rate, err = rateOf(s.cfg); err != nil {
 		return err
 	}
-	s.method, err = methodOf(s.cfg)
+	if s.method, err = methodOf(s.cfg); err != nil {
+		return err
+	}
+	s.gate, err = newGate(s.method, s.layout)
 	s.cores = newCores(s.cfg)
 	return err
 }
@@ -191,7 +194,7 @@ func (s *session) openSwarm(ctx context.Context) (err error) {
 	caps := swarm.NewCaps(uint64(s.cfg.Swarm.Up), uint64(s.cfg.Swarm.Down))
 	listen := func(name string, seed [32]byte) (*swarm.Node, error) {
 		return swarm.Listen(ctx, swarm.Options{
-			Seed: seed, Listen: s.cfg.Swarm.Listen, Run: &s.manifest, Dir: s.dir.node(name), MaxPayload: s.maxPayload(),
+			Seed: seed, Listen: s.cfg.Swarm.Listen, Run: &s.manifest, Dir: s.dir.node(name), MaxPayload: s.gate.limit,
 			Log: s.log.With("peer", name), Caps: caps,
 		})
 	}
@@ -205,7 +208,7 @@ func (s *session) openSwarm(ctx context.Context) (err error) {
 	for _, w := range s.workers {
 		ids = append(ids, w.signer.ID)
 	}
-	if s.members, err = swarm.NewCommittee(ctx, s.seat, s.order, ids, s.check()); err != nil {
+	if s.members, err = swarm.NewCommittee(ctx, s.seat, s.order, ids, s.gate.check); err != nil {
 		return err
 	}
 	for i, w := range s.workers {
@@ -240,42 +243,6 @@ func nodes(ws []*worker) (out []*swarm.Node) {
 		out = append(out, w.node)
 	}
 	return out
-}
-
-// maxPayload bounds the payload of each fragment, in bytes.
-func (s *session) maxPayload() func(fragment int) int {
-	var sizes []int
-	for _, f := range s.layout.Fragments() {
-		if c, err := s.method.Codec(s.layout, f); err == nil {
-			sizes = append(sizes, c.MaxSize())
-		}
-	}
-	return func(fragment int) int {
-		if fragment < 0 || fragment >= len(sizes) {
-			return 0
-		}
-		return sizes[fragment]
-	}
-}
-
-// check is the committee's look at a payload before it counts.
-func (s *session) check() func(*aggregator.SignedHeader, []byte) error {
-	var mu sync.Mutex // a codec is for one goroutine at a time
-	codecs := map[int]gradients.Codec{}
-	for _, f := range s.layout.Fragments() {
-		if c, err := s.method.Codec(s.layout, f); err == nil {
-			codecs[f.ID] = c
-		}
-	}
-	return func(h *aggregator.SignedHeader, payload []byte) error {
-		mu.Lock()
-		defer mu.Unlock()
-		c := codecs[h.Key.Fragment]
-		if c == nil {
-			return fmt.Errorf("%w: no fragment %d", aggregator.ErrMalformed, h.Key.Fragment)
-		}
-		return c.Check(payload)
-	}
 }
 
 func (s *session) openReport(ctx context.Context) (err error) {
