@@ -6,7 +6,8 @@ package configs
 import "time"
 
 // Config is one run. The tags are the single description of a field: doc explains it to people and editors, range is
-// the interval that it must lie in, enum lists what it may be, and later what is planned but refused for now.
+// the interval that it must lie in, enum lists what it may be, later what is planned but refused for
+// now, and local marks what concerns one machine only and is not told to others.
 type Config struct {
 	Name       string     `yaml:"name" doc:"name of the run and of its folder under runs/"`
 	Seed       uint64     `yaml:"seed" doc:"seed of the initial parameters and of the order of the data"`
@@ -37,7 +38,7 @@ type Model struct {
 
 // Data names a corpus and says how it is cut.
 type Data struct {
-	Source      string  `yaml:"source" doc:"a named corpus (enwik7, opticks), or files and globs of text, separated by spaces"`
+	Source      string  `yaml:"source" local:"yes" doc:"a named corpus (enwik7, opticks), or files and globs of text, separated by spaces"`
 	Tokenizer   string  `yaml:"tokenizer" enum:"byte|gpt2" doc:"byte has 256 tokens, gpt2 has 50257"`
 	SeqLen      int     `yaml:"seq_len" range:"[1,131072]" doc:"tokens of context in a sequence"`
 	ValFraction float64 `yaml:"val_fraction" range:"[0,0.5]" doc:"part of the tokens, at the end, that is kept for validation"`
@@ -55,6 +56,7 @@ type Inner struct {
 	DecaySteps  int        `yaml:"decay_steps" range:"[0,1e9]" doc:"inner steps of linear decay at the end, for schedule wsd; 0 takes a fifth of the run"`
 	MinLRRatio  float64    `yaml:"min_lr_ratio" range:"[0,1]" doc:"learning rate at the last step, as a part of the peak"`
 	GradClip    float64    `yaml:"grad_clip" range:"[0,1e9]" doc:"largest global norm of a worker's gradient; 0 does not clip"`
+	Joiners     string     `yaml:"joiners" enum:"rewarm|copy" doc:"Adam's moments of a worker that joins under way: rewarm starts from zero with a learning rate that rises over half a round; copy takes a peer's"`
 }
 
 // Outer is the method and the optimizer applied to the averaged contributions.
@@ -84,26 +86,26 @@ type Train struct {
 	Steps          int    `yaml:"steps" range:"[1,1e9]" doc:"inner steps of the whole run"`
 	BatchSize      int    `yaml:"batch_size" range:"[1,1e6]" doc:"sequences per worker and inner step"`
 	MicroBatchSize int    `yaml:"micro_batch_size" range:"[1,1e6]" doc:"sequences per forward and backward pass; gradients are accumulated"`
-	Engine         string `yaml:"engine" enum:"auto|cpu|reference" later:"cuda" doc:"what computes; auto takes the fastest that works and says which"`
+	Engine         string `yaml:"engine" local:"yes" enum:"auto|cpu|reference" later:"cuda" doc:"what computes; auto takes the fastest that works and says which"`
 	Precision      string `yaml:"precision" enum:"fp32" later:"bf16" doc:"number format of the products"`
-	Threads        int    `yaml:"threads" range:"[0,1024]" doc:"threads of each worker; 0 shares the cores among the local workers"`
+	Threads        int    `yaml:"threads" local:"yes" range:"[0,1024]" doc:"threads of each worker; 0 shares the cores among the local workers"`
 }
 
 // Swarm is what this machine gives to the run.
 type Swarm struct {
-	LocalWorkers int      `yaml:"local_workers" range:"[1,256]" doc:"workers on this machine, each a peer of its own"`
-	Listen       []string `yaml:"listen" doc:"multiaddresses that every local worker listens on; port 0 takes a free one"`
-	Committee    int      `yaml:"committee" enum:"1" later:"3|4|5|7" doc:"peers that certify rounds"`
-	Up           Rate     `yaml:"up" doc:"most bytes sent per second by this machine, such as 10MB/s; 0 has no limit"`
-	Down         Rate     `yaml:"down" doc:"most bytes received per second by this machine, such as 10MB/s; 0 has no limit"`
+	LocalWorkers int      `yaml:"local_workers" local:"yes" range:"[1,256]" doc:"workers on this machine, each a peer of its own"`
+	Listen       []string `yaml:"listen" local:"yes" doc:"multiaddresses that every local worker listens on; port 0 takes a free one"`
+	Committee    int      `yaml:"committee" local:"yes" enum:"1" later:"3|4|5|7" doc:"peers that certify rounds"`
+	Up           Rate     `yaml:"up" local:"yes" doc:"most bytes sent per second by this machine, such as 10MB/s; 0 has no limit"`
+	Down         Rate     `yaml:"down" local:"yes" doc:"most bytes received per second by this machine, such as 10MB/s; 0 has no limit"`
 }
 
 // Checkpoint is what is kept, and for how long.
 type Checkpoint struct {
-	Every    int      `yaml:"every" range:"[1,1e6]" doc:"rounds between checkpoints; the last round makes one in any case"`
-	Keep     int      `yaml:"keep" range:"[1,1e6]" doc:"checkpoints that stay pinned"`
-	Snapshot int      `yaml:"snapshot" range:"[1,1e6]" doc:"rounds between private snapshots, which a resume starts from"`
-	Remote   []string `yaml:"remote" doc:"remote pinning services"`
+	Every    int      `yaml:"every" local:"yes" range:"[1,1e6]" doc:"rounds between checkpoints; the last round makes one in any case"`
+	Keep     int      `yaml:"keep" local:"yes" range:"[1,1e6]" doc:"checkpoints that stay pinned"`
+	Snapshot int      `yaml:"snapshot" local:"yes" range:"[1,1e6]" doc:"rounds between private snapshots, which a resume starts from"`
+	Remote   []string `yaml:"remote" local:"yes" doc:"remote pinning services"`
 }
 
 // Eval is the validation by one worker during the run; the whole split is evaluated once at the end.
@@ -121,7 +123,7 @@ func Default() Config {
 			NumAttentionHeads: 4, NumKeyValueHeads: 4, RopeTheta: 10000, RMSNormEps: 1e-5},
 		Data: Data{Tokenizer: "byte", SeqLen: 128, ValFraction: 0.05},
 		Inner: Inner{Optimizer: "adamw", LR: 3e-3, Betas: [2]float64{0.9, 0.95}, Eps: 1e-8, WeightDecay: 0.1,
-			WarmupSteps: 100, Schedule: "cosine", MinLRRatio: 0.1, GradClip: 1},
+			WarmupSteps: 100, Schedule: "cosine", MinLRRatio: 0.1, GradClip: 1, Joiners: "rewarm"},
 		Outer: Outer{Method: "diloco", Optimizer: "nesterov", LR: 1, Momentum: 0.5},
 		Sync:  Sync{Every: 20, Fragments: 1, Codec: "int8", MinPeers: 1, Deadline: time.Minute, Topology: "all"},
 		Train: Train{Steps: 400, BatchSize: 16, MicroBatchSize: 16, Engine: "auto", Precision: "fp32"},
