@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/skein-train/skein/configs"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // defaultRuns is the folder that holds the runs if nobody says otherwise.
@@ -135,13 +136,5 @@ func difference(before, now []byte) string {
 
 // writeFile writes a file whole or not at all, whenever the machine stops.
 func writeFile(path string, b []byte) error {
-	part, err := os.Create(path + ".part")
-	if err != nil {
-		return err
-	}
-	_, err = part.Write(b)
-	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return os.Rename(part.Name(), path)
+	return durable.WriteFile(path, 0o644, durable.Name, b)
 }
