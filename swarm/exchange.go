@@ -55,6 +55,14 @@ func (x *Exchange) Next(ctx context.Context, after aggregator.Seq) (*aggregator.
 	return x.n.ledger.get(ctx, after+1)
 }
 
+// Tip implements aggregator.Exchange.
+func (x *Exchange) Tip() aggregator.Seq {
+	if tip := x.n.ledger.tip(); tip != nil {
+		return tip.Seq
+	}
+	return 0
+}
+
 // Offer implements aggregator.Exchange: header and payload are synced to the disk before anything is sent.
 func (x *Exchange) Offer(ctx context.Context, c aggregator.Contribution) error {
 	if err := errors.Join(ctx.Err(), x.n.Err()); err != nil {

@@ -20,9 +20,9 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 )
 
-// newHost makes a libp2p host that does not listen yet: TCP and QUIC on the meter, TLS before Noise (AES is in hardware
-// on most machines), no relay. Ports are not shared, so that a port in use is an error and not half of somebody's connections.
-func newHost(seed [32]byte, m *meter, g *guard) (host.Host, error) {
+// newHost makes a libp2p host that does not listen yet: TCP and QUIC on the meter, no relay, the security protocols in the
+// order of preference. Ports are not shared, so that a port in use is an error and not half of somebody's connections.
+func newHost(seed [32]byte, m *meter, g *guard, security ...libp2p.Option) (host.Host, error) {
 	key, err := libp2pKey(seed)
 	if err != nil {
 		return nil, err
@@ -37,14 +37,7 @@ func newHost(seed [32]byte, m *meter, g *guard) (host.Host, error) {
 			out.quic, err = quicreuse.NewConnManager(reset, token, quicreuse.OverrideListenUDP(m.listenUDP))
 			return out.quic, err
 		}),
-		libp2p.Security(libp2ptls.ID, func(id protocol.ID, key crypto.PrivKey, muxers []tptu.StreamMuxer) (sec.SecureTransport, error) {
-			t, err := libp2ptls.New(id, key, muxers)
-			return secured{t, m}, err
-		}),
-		libp2p.Security(noise.ID, func(id protocol.ID, key crypto.PrivKey, muxers []tptu.StreamMuxer) (sec.SecureTransport, error) {
-			t, err := noise.New(id, key, muxers)
-			return secured{t, m}, err
-		}),
+		libp2p.ChainOptions(security...),
 		libp2p.ConnectionGater(g),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
@@ -55,6 +48,22 @@ func newHost(seed [32]byte, m *meter, g *guard) (host.Host, error) {
 		return nil, errors.Join(err, out.closeQUIC())
 	}
 	return out, nil
+}
+
+// withTLS is for nodes' own traffic: AES is in hardware on most machines.
+func withTLS(m *meter) libp2p.Option {
+	return libp2p.Security(libp2ptls.ID, func(id protocol.ID, key crypto.PrivKey, muxers []tptu.StreamMuxer) (sec.SecureTransport, error) {
+		t, err := libp2ptls.New(id, key, muxers)
+		return secured{t, m}, err
+	})
+}
+
+// withNoise needs no certificates, and so no clock that is right.
+func withNoise(m *meter) libp2p.Option {
+	return libp2p.Security(noise.ID, func(id protocol.ID, key crypto.PrivKey, muxers []tptu.StreamMuxer) (sec.SecureTransport, error) {
+		t, err := noise.New(id, key, muxers)
+		return secured{t, m}, err
+	})
 }
 
 // ownHost closes the QUIC sockets with the host: libp2p does that only for those that it set up by itself.

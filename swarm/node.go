@@ -103,7 +103,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 	}
 	n.meter = newMeter(n.ctx, n.Caps)
 	n.guard = newGuard(n.Log, n.signer.ID)
-	if n.host, err = newHost(n.Seed, n.meter, n.guard); err != nil {
+	if n.host, err = newHost(n.Seed, n.meter, n.guard, withTLS(n.meter), withNoise(n.meter)); err != nil {
 		return fmt.Errorf("swarm: %w", err)
 	}
 	n.guard.disconnect = func(p peer.ID) { _ = n.host.Network().ClosePeer(p) }
@@ -130,6 +130,10 @@ func (n *Node) spawn(task func()) {
 
 // ID is the node's identity.
 func (n *Node) ID() aggregator.PeerID { return n.signer.ID }
+
+// Host is the node's libp2p host, for more protocols on the same sockets: their streams are metered and capped like all. It
+// closes with the node, and only with it.
+func (n *Node) Host() host.Host { return n.host }
 
 // Addrs are the addresses that others can dial, with the node's identity at their ends.
 func (n *Node) Addrs() []string {

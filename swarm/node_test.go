@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -122,19 +121,6 @@ func TestCapsHold(t *testing.T) {
 	}
 	if least := time.Duration(float64(400_000-capBurst) / 400_000 * float64(time.Second)); time.Since(start) < least*9/10 {
 		t.Errorf("the round took %v, the cap asks for %v", time.Since(start), least)
-	}
-}
-
-func TestFetchRun(t *testing.T) {
-	w := &world{t: t, pace: quick(), log: aggregator.NewMemoryLog(), welcome: []byte("name: test\n")}
-	w.found(plain(1, 1000))
-	w.open(0)
-	m, welcome, err := FetchRun(t.Context(), w.home.Addrs())
-	if err != nil || m.Hash() != w.run.Hash() || !bytes.Equal(welcome, w.welcome) {
-		t.Errorf("manifest %v, welcome %q, %v", m, welcome, err)
-	}
-	if _, _, err := FetchRun(t.Context(), []string{"/ip4/127.0.0.1/tcp/1"}); err == nil || !strings.Contains(err.Error(), "/p2p/") {
-		t.Errorf("an address without identity: %v", err)
 	}
 }
 

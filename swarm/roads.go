@@ -3,7 +3,6 @@ package swarm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -54,7 +53,7 @@ func (n *Node) Connect(ctx context.Context, addrs []string) error {
 		n.roads.known[info.ID] = &known{AddrInfo: info}
 		n.roads.mu.Unlock()
 		if err := n.host.Connect(ctx, info); err != nil {
-			errs = append(errs, fmt.Errorf("%s cannot be reached: is it running, and is its port open? (%w)", info, err))
+			errs = append(errs, diagnose(info, err))
 			continue
 		}
 		reached = true
@@ -73,10 +72,10 @@ func addrInfos(addrs []string) ([]peer.AddrInfo, error) {
 	for _, a := range addrs {
 		m, err := multiaddr.NewMultiaddr(a)
 		if err != nil {
-			return nil, fmt.Errorf("address %q: %w", a, err)
+			return nil, troubled(ErrAddress, err, "%.200q is no address: it looks like /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…, copy it whole from what skein run prints", a)
 		}
-		if _, err := peer.AddrInfoFromP2pAddr(m); err != nil {
-			return nil, fmt.Errorf("address %q: it must end in /p2p/ and the peer's identity: %w", a, err)
+		if info, err := peer.AddrInfoFromP2pAddr(m); err != nil || len(info.Addrs) == 0 {
+			return nil, troubled(ErrAddress, err, "%.200q is no address of a peer: it must start with where the peer is and end in /p2p/ and its identity, copy it whole from what skein run prints", a)
 		}
 		all = append(all, m)
 	}
