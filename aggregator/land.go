@@ -18,20 +18,19 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 	if err := w.chain.Follow(cert); err != nil {
 		return err
 	}
-	flight, mine := s.takeFlight(n)
-	if mine && len(cert.List) > 0 && cert.BaseRoot != flight.Base {
-		return fmt.Errorf("%w: root %s after round %d, certified is %s", ErrDiverged, flight.Base.Short(), cert.Base, cert.BaseRoot.Short())
+	flight := s.takeFlight(n)
+	if err := w.compare(cert, flight); err != nil {
+		return err
 	}
 	f := w.fragment[cert.Key.Fragment]
 	out := Landing{Worker: w, Certificate: cert, Step: s.Step, Tally: flight.Tally}
-	w.roots.get() // the hashing of the state before must be over
 	if out.Norm, out.Refused, err = w.fold(ctx, cert, f, flight); err != nil {
 		return err
 	}
 	s.Seq = n
 	w.roots.changed(f.ID, s)
 	w.merge(f)
-	if err := w.sit(); err != nil {
+	if err := w.sit(ctx); err != nil {
 		return err
 	}
 	if w.Landed != nil {
@@ -40,14 +39,33 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 	return nil
 }
 
-// takeFlight removes round n's departure from those under way.
-func (s *State) takeFlight(n Seq) (Flight, bool) {
+// takeFlight removes round n's departure from those under way; the zero Flight if there is none.
+func (s *State) takeFlight(n Seq) Flight {
 	if len(s.Flights) == 0 || s.Flights[0].Seq != n {
-		return Flight{}, false
+		return Flight{}
 	}
 	f := s.Flights[0]
 	s.Flights = s.Flights[1:]
-	return f, true
+	return f
+}
+
+// compare holds the certified root against this worker's own, whoever is counted. The hashing of the state before the
+// landing is over once it returns.
+func (w *Worker) compare(cert *Certificate, flight Flight) error {
+	w.past[w.state.Seq] = w.roots.get()
+	own, known := w.past[cert.Base]
+	if !known { // before the snapshot that this life started from
+		own, known = flight.Base, flight.Base != (Hash{})
+	}
+	for n := range w.past {
+		if n < cert.Base {
+			delete(w.past, n)
+		}
+	}
+	if known && len(cert.List) > 0 && cert.BaseRoot != own {
+		return fmt.Errorf("%w: root %s after round %d, certified is %s", ErrDiverged, own.Short(), cert.Base, cert.BaseRoot.Short())
+	}
+	return nil
 }
 
 // fold adds up what the certificate counts, in the order of its list, and takes the outer step along the mean. An

@@ -25,7 +25,8 @@ type Manifest struct {
 	LayoutHash Hash   `json:"layout"`     // names, shapes and fragments of the tensors
 	FirstRoot  Hash   `json:"first_root"` // root of the shared state before the first step: equal starts are checked
 	DataHash   Hash   `json:"data"`       // the token shards' manifest
-	ConfigHash Hash   `json:"config"`     // the resolved run file
+	DataCID    string `json:"data_cid"`   // the folder of the token shards on IPFS; empty: they are not handed out
+	RecipeHash Hash   `json:"recipe"`     // what the machines of the run share of the run file
 
 	BatchSize uint64 `json:"batch_size"` // sequences per worker and inner step
 	SeqLen    uint64 `json:"seq_len"`    // tokens per sequence
@@ -44,6 +45,7 @@ const (
 	maxSteps        = 1 << 30 // with the two below it keeps every count of tokens and every cursor far from 2⁶⁴
 	maxEvery        = 1 << 20
 	maxBatch        = 1 << 20 // sequences, and tokens of one
+	maxName         = 128     // bytes of name, method, codec and data_cid, each
 )
 
 // Encode returns the canonical bytes: compact JSON in the order of the fields.
@@ -110,6 +112,8 @@ func (m *Manifest) Validate() error {
 		return fmt.Errorf("%w: manifest: schedule %+v", ErrMalformed, s)
 	case m.BatchSize == 0 || m.BatchSize > maxBatch || m.SeqLen == 0 || m.SeqLen > maxBatch || m.Sequences == 0 || m.Parameters == 0:
 		return fmt.Errorf("%w: manifest: sizes out of range", ErrMalformed)
+	case max(len(m.Name), len(m.Method), len(m.Codec), len(m.DataCID)) > maxName:
+		return fmt.Errorf("%w: manifest: a name of more than %d bytes", ErrMalformed, maxName)
 	case m.MinPeers < 1 || m.Deadline == 0:
 		return fmt.Errorf("%w: manifest: min_peers %d, deadline %d ms: both must be positive", ErrMalformed, m.MinPeers, m.Deadline)
 	}

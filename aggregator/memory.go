@@ -99,6 +99,13 @@ func (p *memoryPort) Next(ctx context.Context, after Seq) (*Certificate, error) 
 	}
 }
 
+// Tip implements Exchange.
+func (p *memoryPort) Tip() Seq {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.certs[len(p.certs)-1].Seq
+}
+
 // Open implements Exchange.
 func (p *memoryPort) Open(_ context.Context, h *SignedHeader) (io.ReadCloser, error) {
 	p.mu.Lock()

@@ -39,6 +39,8 @@ type Exchange interface {
 	// Next waits for the certificate after round n, in the order that is the same for everyone. Its signatures have been
 	// checked.
 	Next(ctx context.Context, after Seq) (*Certificate, error)
+	// Tip is the last round whose certificate is here already: Next does not wait for those up to it.
+	Tip() Seq
 	// Open returns a counted payload by its hash, fetching it if it is not here; what it returns has that hash.
 	Open(ctx context.Context, h *SignedHeader) (io.ReadCloser, error)
 	// Seal reports the root of the shared state that this worker reached after round n.

@@ -23,6 +23,9 @@ func (s Schedule) Departs(step uint64) (Seq, bool) {
 	return Seq(step / s.Stride()), step > 0 && step%s.Stride() == 0
 }
 
+// Next is the first round to leave after the step.
+func (s Schedule) Next(step uint64) Seq { return Seq(step/s.Stride()) + 1 }
+
 // Lands returns the round that lands after the step, if one does.
 func (s Schedule) Lands(step uint64) (Seq, bool) {
 	if step <= s.Delay {

@@ -29,6 +29,16 @@ type Options struct {
 	Landed func(context.Context, Landing) error
 	// Resume, if set, is where an earlier life of this worker left off.
 	Resume *Snapshot
+	// Start, if set and Resume is not, is a published state to start from instead of the first one. It is trusted no
+	// further than the log goes: the first certificate that counts from it must have its root.
+	Start *Shared
+}
+
+// Shared is the shared state after round Seq, as a checkpoint holds it.
+type Shared struct {
+	Seq    Seq
+	Anchor gradients.Vec
+	Outer  []gradients.Vec // slots of the outer transform, each as long as Anchor
 }
 
 // Landing is what a worker tells after a round has landed.
@@ -49,6 +59,8 @@ type Worker struct {
 	codecs   []gradients.Codec
 	outer    []gradients.Transform
 	roots    *roots
+	past     map[Seq]Hash // roots after the last landings, as far back as contributions may count from
+	idle     bool         // there is nothing to train until the next landing
 	scratch  gradients.Vec // as long as the longest fragment
 	fragment []gradients.Fragment
 }
@@ -56,7 +68,7 @@ type Worker struct {
 // NewWorker checks the parts against the manifest and against each other. The replica must stand at the run's first
 // parameters, or Resume must be set.
 func NewWorker(o Options) (*Worker, error) {
-	w := &Worker{Options: o, chain: NewChain(o.Manifest), fragment: o.Layout.Fragments()}
+	w := &Worker{Options: o, chain: NewChain(o.Manifest), fragment: o.Layout.Fragments(), past: map[Seq]Hash{}}
 	if err := w.chain.Add(o.Genesis); err != nil {
 		return nil, err
 	}
@@ -80,23 +92,51 @@ func NewWorker(o Options) (*Worker, error) {
 	return w, w.open()
 }
 
-// open sets the state: of an earlier life, or the first one.
+// open sets the state: of an earlier life, a published one, or the first one.
 func (w *Worker) open() (err error) {
-	if w.Resume != nil {
-		if w.state, err = w.restore(*w.Resume); err != nil {
-			return err
-		}
-		w.Resume = nil
-	} else {
+	switch {
+	case w.Resume != nil:
+		w.state, err = w.restore(*w.Resume)
+	case w.Start != nil:
+		w.state, err = w.begin(w.Start)
+	default:
 		anchor := make(gradients.Vec, w.Layout.Len())
 		w.Replica.Read(anchor, gradients.Fragment{Hi: len(anchor)})
-		w.state = NewState(anchor, w.outer[0].Slots(), w.codecs[0].Slots(), w.Method.Feedback > 0)
+		w.state = w.fresh(anchor)
 	}
+	if err != nil {
+		return err
+	}
+	w.Resume, w.Start = nil, nil
 	w.roots = newRoots(w.fragment, w.state)
 	if w.state.Seq == 0 && w.roots.get() != w.Manifest.FirstRoot {
 		return fmt.Errorf("%w: it starts from %s, the run from %s", ErrDiverged, w.roots.get().Short(), w.Manifest.FirstRoot.Short())
 	}
 	return nil
+}
+
+// fresh is a state with nothing private in it yet.
+func (w *Worker) fresh(anchor gradients.Vec) *State {
+	return NewState(anchor, w.outer[0].Slots(), w.codecs[0].Slots(), w.Method.Feedback > 0)
+}
+
+// begin takes over a published state. The replica's parameters become its anchor.
+func (w *Worker) begin(from *Shared) (*State, error) {
+	n := w.Layout.Len()
+	if from.Seq > w.Manifest.Schedule.Rounds() || len(from.Anchor) != n || len(from.Outer) != w.outer[0].Slots() {
+		return nil, fmt.Errorf("%w: state of round %d: %d parameters and %d outer slots, expected %d and %d",
+			ErrMalformed, from.Seq, len(from.Anchor), len(from.Outer), n, w.outer[0].Slots())
+	}
+	s := w.fresh(append(gradients.Vec(nil), from.Anchor...))
+	for i, v := range from.Outer {
+		if len(v) != n {
+			return nil, fmt.Errorf("%w: state of round %d: outer slot %d of %d values, expected %d", ErrMalformed, from.Seq, i, len(v), n)
+		}
+		copy(s.Outer[i], v)
+	}
+	s.Seq, s.Step = from.Seq, w.Manifest.Schedule.Landing(from.Seq)
+	w.Replica.Write(s.Anchor, gradients.Fragment{Hi: n})
+	return s, nil
 }
 
 // State is the worker's state: to read, and only from Landed or when Run is not running.
@@ -152,18 +192,24 @@ func (w *Worker) catchUp(ctx context.Context) error {
 			return fmt.Errorf("replaying the log: %w", err)
 		}
 	}
-	return w.sit()
+	return w.sit(ctx)
 }
 
 // seat is this worker's slot in the roster after the last landing.
 func (w *Worker) seat() (Slot, bool) { return w.chain.roster.Slot(w.Signer.ID) }
 
-// sit tells the replica which data the log reserved for the steps until the next landing.
-func (w *Worker) sit() error {
-	slot, ok := w.seat()
+// sit tells the replica which data the log reserved for the steps until the next landing. There is nothing to train
+// without a seat, without steps left, and for a round that was closed without this worker before it could begin.
+func (w *Worker) sit(ctx context.Context) error {
+	slot, seated := w.seat()
 	share := w.Manifest.Share(w.chain.tip.Seq)
-	if !ok || share == 0 { // no seat, or no steps left
+	w.idle = !seated || share == 0
+	if w.idle {
 		return nil
+	}
+	var err error
+	if w.idle, err = w.missed(ctx, w.Manifest.Schedule.Next(w.state.Step)); w.idle || err != nil {
+		return err
 	}
 	tip, slots := w.chain.tip, w.chain.roster.Slots()
 	roster, at := make([]uint32, len(slots)), 0
@@ -175,13 +221,26 @@ func (w *Worker) sit() error {
 	return w.Replica.Begin(w.state.Step+1, w.Assign(tip.Beacon, tip.Cursor, roster, share)[at], share)
 }
 
-// step takes one inner step, unless the log has given this worker no seat: then it only listens.
+// missed says whether round n is closed already and does not count this worker.
+func (w *Worker) missed(ctx context.Context, n Seq) (bool, error) {
+	if n > w.Exchange.Tip() {
+		return false, nil
+	}
+	cert, err := w.Exchange.Next(ctx, n-1) // it is here
+	if err != nil {
+		return false, err
+	}
+	_, counted := cert.Counts(w.Signer.ID)
+	return !counted, nil
+}
+
+// step takes one inner step, unless there is nothing to train: then it only listens.
 func (w *Worker) step(ctx context.Context, step uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	w.state.Step = step
-	if _, ok := w.seat(); !ok {
+	if w.idle {
 		return nil
 	}
 	loss, err := w.Replica.Step(ctx)
