@@ -16,7 +16,7 @@ import (
 type Checkpoint struct {
 	Manifest     aggregator.SignedManifest
 	Certificates []*aggregator.Certificate // from the genesis to round Seq at least
-	RunFile      []byte                    // the resolved run file; only bytes to this package
+	Recipe       []byte                    // what the machines of the run share (configs.Recipe); only bytes to this package
 	Model        configs.Model             // with its VocabSize filled in
 	Tokenizer    Tokenizer
 	Layout       gradients.Layout
@@ -38,7 +38,7 @@ const (
 	fileCertificates    = "skein/certificates.bin"
 	fileManifest        = "skein/manifest.bin"
 	fileOuter           = "skein/outer.safetensors"
-	fileRun             = "skein/run.yaml"
+	fileRecipe          = "skein/recipe.json"
 	fileState           = "skein/state.json"
 )
 

@@ -74,10 +74,10 @@ func newRun(t testing.TB, rounds int) *run {
 	model, layout := model()
 	owner, worker := aggregator.NewSigner([32]byte{1}), aggregator.NewSigner([32]byte{2})
 	tokenizer := must(checkpoint.NewTokenizer(must(shards.NewTokenizer("byte"))(t)))(t)
-	r, runFile := &run{}, []byte("name: test\n")
+	r, recipe := &run{}, []byte("name: test\n")
 	for n := range rounds + 1 {
 		c := &checkpoint.Checkpoint{
-			RunFile: runFile, Model: model, Tokenizer: tokenizer, Layout: layout, Seq: aggregator.Seq(n), Step: uint64(10 * n),
+			Recipe: recipe, Model: model, Tokenizer: tokenizer, Layout: layout, Seq: aggregator.Seq(n), Step: uint64(10 * n),
 			Anchor: vector(layout.Len(), uint32(3*n)), Outer: []gradients.Vec{vector(layout.Len(), uint32(3*n+1))},
 		}
 		c.Root = aggregator.Root(layout.Fragments(), c.Anchor, c.Outer)
@@ -87,7 +87,7 @@ func newRun(t testing.TB, rounds int) *run {
 		Name: "test", Committee: []aggregator.PeerID{owner.ID}, Method: "diloco", Codec: "f32",
 		Schedule:   aggregator.Schedule{Every: 20, Fragments: 2, Steps: uint64(10 * rounds)},
 		Parameters: uint64(layout.Len()), LayoutHash: aggregator.LayoutHash(layout), FirstRoot: r.states[0].Root,
-		ConfigHash: sha256.Sum256(runFile), BatchSize: 2, SeqLen: 8, Sequences: 1000, MinPeers: 1, Deadline: 1000,
+		RecipeHash: sha256.Sum256(recipe), BatchSize: 2, SeqLen: 8, Sequences: 1000, MinPeers: 1, Deadline: 1000,
 	})
 	out := func(c *aggregator.Certificate) { r.certificates = append(r.certificates, c) }
 	member := must(aggregator.NewMember(t.Context(), &r.manifest.Manifest, owner, aggregator.NewMemoryLog(), []aggregator.PeerID{worker.ID}, out))(t)
@@ -134,7 +134,7 @@ func TestACheckpointComesBackBitForBit(t *testing.T) {
 	same(t, got.Anchor, want.Anchor)
 	same(t, got.Outer[0], want.Outer[0])
 	if got.Model != want.Model || got.Seq != 2 || got.Step != 20 || got.Root != want.Root || got.Parent != "bafyparent" ||
-		!bytes.Equal(got.RunFile, want.RunFile) || got.Tokenizer.Name != "byte" || !bytes.Equal(got.Tokenizer.JSON, want.Tokenizer.JSON) {
+		!bytes.Equal(got.Recipe, want.Recipe) || got.Tokenizer.Name != "byte" || !bytes.Equal(got.Tokenizer.JSON, want.Tokenizer.JSON) {
 		t.Errorf("got %+v", got)
 	}
 	if again := must(checkpoint.Write(t.Context(), memory(t), got))(t); again != cid {
@@ -153,7 +153,7 @@ func TestTheFolderIsHuggingFaces(t *testing.T) {
 		}
 		return err
 	})
-	want := "config.json generation_config.json model.safetensors skein/certificates.bin skein/manifest.bin skein/outer.safetensors skein/run.yaml skein/state.json tokenizer.json tokenizer_config.json"
+	want := "config.json generation_config.json model.safetensors skein/certificates.bin skein/manifest.bin skein/outer.safetensors skein/recipe.json skein/state.json tokenizer.json tokenizer_config.json"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("files %s", got)
 	}
@@ -250,7 +250,7 @@ func TestTamperingIsFound(t *testing.T) {
 			t.Errorf("%s: error %v", what, err)
 		}
 	}
-	for _, name := range []string{"model.safetensors", "skein/outer.safetensors", "skein/certificates.bin", "skein/manifest.bin", "skein/run.yaml"} {
+	for _, name := range []string{"model.safetensors", "skein/outer.safetensors", "skein/certificates.bin", "skein/manifest.bin", "skein/recipe.json"} {
 		for at := 0; at < len(honest[name]); at += 1 + len(honest[name])/40 {
 			files := maps.Clone(honest)
 			b := []byte(files[name])

@@ -54,7 +54,7 @@ func (c *Checkpoint) files() ([]File, error) {
 		jsonFile(fileState, c.state()),
 		bytesFile(fileCertificates, encodeCertificates(c.Certificates)),
 		bytesFile(fileManifest, c.Manifest.Encode()),
-		bytesFile(fileRun, c.RunFile),
+		bytesFile(fileRecipe, c.Recipe),
 	}
 	if len(c.Tokenizer.JSON) > 0 {
 		out = append(out, bytesFile(fileTokenizer, c.Tokenizer.JSON), jsonFile(fileTokenizerConfig, tokenizerConfigOf(c)))

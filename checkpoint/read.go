@@ -48,7 +48,7 @@ func (r *reader) read() (*Checkpoint, error) {
 	if c.Manifest, err = aggregator.DecodeManifest(manifest); err != nil {
 		return nil, err
 	}
-	if c.RunFile, err = r.small(fileRun); err != nil {
+	if c.Recipe, err = r.small(fileRecipe); err != nil {
 		return nil, err
 	}
 	var s state

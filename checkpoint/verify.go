@@ -65,10 +65,10 @@ func (r *Report) check(c *Checkpoint) error {
 	r.Run, r.Name, r.Owner, r.Seq, r.Step, r.Root, r.Parameters = m.Hash(), m.Name, aggregator.Hash(m.Owner), c.Seq, c.Step, c.Root, m.Parameters
 	r.pass("the manifest of run %s is signed by its owner", r.Run.Short())
 	r.pass("the tensors' names, shapes and fragments are the manifest's")
-	if sha256.Sum256(c.RunFile) != m.ConfigHash {
-		return fmt.Errorf("%w: %s is not the run file that the manifest names", ErrForged, fileRun)
+	if sha256.Sum256(c.Recipe) != m.RecipeHash {
+		return fmt.Errorf("%w: %s is not the recipe that the manifest names", ErrForged, fileRecipe)
 	}
-	r.pass("%s is the run file that the manifest names", fileRun)
+	r.pass("%s is the recipe that the manifest names", fileRecipe)
 	chain := aggregator.NewChain(m)
 	for _, cert := range c.Certificates {
 		if err := chain.Add(cert); err != nil {

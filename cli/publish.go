@@ -44,7 +44,7 @@ func (s *session) publish(ctx context.Context, w *worker, l aggregator.Landing, 
 	model := s.cfg.Model
 	model.VocabSize = modelOf(s.cfg, s.data.Vocab()).VocabSize
 	cid, err = checkpoint.Keeper{Store: s.store, Index: index, Keep: s.cfg.Checkpoint.Keep}.Publish(ctx, &checkpoint.Checkpoint{
-		Manifest: s.manifest, Certificates: certificates, RunFile: s.runFile, Model: model, Tokenizer: s.tokenizer,
+		Manifest: s.manifest, Certificates: certificates, Recipe: s.cfg.Recipe(), Model: model, Tokenizer: s.tokenizer,
 		Layout: s.layout, Seq: n, Step: l.Step, Anchor: state.Anchor, Outer: state.Outer, Root: l.Worker.Root(), Parent: parent,
 	}, checkpoint.Record{Loss: loss, Time: time.Now()})
 	if err != nil {
@@ -84,7 +84,7 @@ func parentOf(index *checkpoint.Index, n aggregator.Seq) (cid string, err error)
 	return cid, err
 }
 
-// loadModel reads the run file and the parameters of a run's newest checkpoint, or of the one with that CID.
+// loadModel reads the recipe and the parameters of a run's newest checkpoint, or of the one with that CID.
 func loadModel(ctx context.Context, runs, name string) (configs.Config, gradients.Vec, error) {
 	from, cid, err := findCheckpoint(ctx, runs, name)
 	if err != nil {
@@ -98,9 +98,9 @@ func loadModel(ctx context.Context, runs, name string) (configs.Config, gradient
 	if err != nil {
 		return configs.Config{}, nil, err
 	}
-	cfg, err := configs.Parse(c.RunFile)
+	cfg, err := configs.ParseRecipe(c.Recipe)
 	if err != nil {
-		return configs.Config{}, nil, fmt.Errorf("the run file in checkpoint %s: %w", cid, err)
+		return configs.Config{}, nil, fmt.Errorf("checkpoint %s: %w", cid, err)
 	}
 	return cfg, c.Anchor, nil
 }

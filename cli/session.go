@@ -26,7 +26,6 @@ import (
 // session is one life of a run on this machine: the committee's seat, the local workers, the store, and what they share.
 type session struct {
 	cfg       configs.Config
-	runFile   []byte // as the run was started with, resolved
 	dir       runDir
 	out       *console
 	log       *slog.Logger
@@ -141,9 +140,6 @@ func (s *session) openSnapshots(context.Context) (err error) {
 
 // openManifest writes the run's manifest, or reads the one that an earlier life signed.
 func (s *session) openManifest(context.Context) (err error) {
-	if s.runFile, err = os.ReadFile(s.dir.config()); err != nil {
-		return err
-	}
 	b, err := os.ReadFile(s.dir.manifest())
 	if err == nil {
 		if s.manifest, err = aggregator.DecodeManifest(b); err != nil {
@@ -179,7 +175,7 @@ func (s *session) describe(committee aggregator.PeerID) aggregator.Manifest {
 	return aggregator.Manifest{
 		Name: c.Name, Seed: c.Seed, Committee: []aggregator.PeerID{committee}, Method: c.Outer.Method, Codec: c.Sync.Codec, Schedule: scheduleOf(c),
 		Parameters: uint64(len(anchor)), LayoutHash: aggregator.LayoutHash(s.layout), FirstRoot: aggregator.Root(fragments, first.Anchor, first.Outer),
-		DataHash: s.dataHash, ConfigHash: sha256.Sum256(s.runFile),
+		DataHash: s.dataHash, RecipeHash: sha256.Sum256(s.cfg.Recipe()),
 		BatchSize: uint64(c.Train.BatchSize), SeqLen: uint64(c.Data.SeqLen), Sequences: s.data.Windows(),
 		MinPeers: c.Sync.MinPeers, Deadline: aggregator.Millis(c.Sync.Deadline.Milliseconds()), MaxStaleness: aggregator.Seq(c.Sync.MaxStaleness),
 	}
