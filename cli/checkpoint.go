@@ -72,22 +72,7 @@ func newCheckpointGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			folder, err := from.Open(cmd.Context(), cid)
-			if err != nil {
-				return err
-			}
-			if out == "" {
-				out = cid
-			}
-			if err := checkpoint.Export(cmd.Context(), folder, out, maxLocal); err != nil {
-				return err
-			}
-			size, err := folderSize(folder)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s of checkpoint %s\n", out, humanize.IBytes(uint64(size)), cid)
-			return err
+			return export(cmd, from, cid, out, exportFolder)
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "folder to write; it must not exist (the CID if absent)")

@@ -68,6 +68,7 @@ func newRootCommand() *cobra.Command {
 		newRunCommand(),
 		newSampleCommand(),
 		newCheckpointCommand(),
+		newExportCommand(),
 		newConfigCommand(),
 		newDataCommand(),
 		newDoctorCommand(),
