@@ -34,7 +34,7 @@ type Options struct {
 	Start *Shared
 }
 
-// Shared is the shared state after round Seq, as a checkpoint holds it.
+// Shared is the shared state after round Seq, as a checkpoint holds it. A worker that starts from it owns its vectors.
 type Shared struct {
 	Seq    Seq
 	Anchor gradients.Vec
@@ -102,7 +102,7 @@ func (w *Worker) open() (err error) {
 	default:
 		anchor := make(gradients.Vec, w.Layout.Len())
 		w.Replica.Read(anchor, gradients.Fragment{Hi: len(anchor)})
-		w.state = w.fresh(anchor)
+		w.state = NewState(anchor, w.outer[0].Slots(), w.codecs[0].Slots(), w.Method.Feedback > 0)
 	}
 	if err != nil {
 		return err
@@ -115,11 +115,6 @@ func (w *Worker) open() (err error) {
 	return nil
 }
 
-// fresh is a state with nothing private in it yet.
-func (w *Worker) fresh(anchor gradients.Vec) *State {
-	return NewState(anchor, w.outer[0].Slots(), w.codecs[0].Slots(), w.Method.Feedback > 0)
-}
-
 // begin takes over a published state. The replica's parameters become its anchor.
 func (w *Worker) begin(from *Shared) (*State, error) {
 	n := w.Layout.Len()
@@ -127,14 +122,13 @@ func (w *Worker) begin(from *Shared) (*State, error) {
 		return nil, fmt.Errorf("%w: state of round %d: %d parameters and %d outer slots, expected %d and %d",
 			ErrMalformed, from.Seq, len(from.Anchor), len(from.Outer), n, w.outer[0].Slots())
 	}
-	s := w.fresh(append(gradients.Vec(nil), from.Anchor...))
 	for i, v := range from.Outer {
 		if len(v) != n {
 			return nil, fmt.Errorf("%w: state of round %d: outer slot %d of %d values, expected %d", ErrMalformed, from.Seq, i, len(v), n)
 		}
-		copy(s.Outer[i], v)
 	}
-	s.Seq, s.Step = from.Seq, w.Manifest.Schedule.Landing(from.Seq)
+	s := NewState(from.Anchor, 0, w.codecs[0].Slots(), w.Method.Feedback > 0)
+	s.Outer, s.Seq, s.Step = from.Outer, from.Seq, w.Manifest.Schedule.Landing(from.Seq)
 	w.Replica.Write(s.Anchor, gradients.Fragment{Hi: n})
 	return s, nil
 }
