@@ -149,3 +149,28 @@ func TestAwayAndBack(t *testing.T) {
 		t.Errorf("in the last round the worker that came back is not counted under its old slot")
 	}
 }
+
+// A pause in the middle of a round costs no work that was done, and the worker stays on the log.
+func TestPause(t *testing.T) {
+	w := newWorld(t, 2, DiLoCo(f32, 1, 0, 0, 0), Schedule{Every: 4, Fragments: 1, Steps: 12})
+	steps := uint64(0)
+	o := w.options(1, func(step uint64) float32 { steps++; return 1 })
+	o.Paused = func() bool { at := o.Replica.(*scripted).at; return at == 6 } // two steps into the second round
+	second, err := NewWorker(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var weights []uint64
+	first := w.worker(0, shrinking, func(_ context.Context, l Landing) error {
+		e, _ := l.Certificate.Counts(signer(2).ID)
+		weights = append(weights, e.Weight)
+		return nil
+	})
+	run(t, first, second)
+	if want := []uint64{64, 32, 64}; !slices.Equal(weights, want) || steps != 10 {
+		t.Errorf("%d steps count as %v, want 10 steps as %v", steps, weights, want)
+	}
+	if first.Root() != second.Root() {
+		t.Errorf("roots %s and %s", first.Root().Short(), second.Root().Short())
+	}
+}

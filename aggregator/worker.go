@@ -27,6 +27,9 @@ type Options struct {
 	Assign func(beacon [32]byte, cursor uint64, roster []uint32, share uint64) []uint64
 	// Landed, if set, is called after every landing, with the state at rest. An error ends the run.
 	Landed func(context.Context, Landing) error
+	// Paused, if set, is asked before every inner step. Once it says yes the worker offers what it has done so far, trains
+	// nothing until the next landing, and goes on following the log.
+	Paused func() bool
 	// Resume, if set, is where an earlier life of this worker left off.
 	Resume *Snapshot
 	// Start, if set and Resume is not, is a published state to start from instead of the first one. It is trusted no
@@ -197,7 +200,7 @@ func (w *Worker) seat() (Slot, bool) { return w.chain.roster.Slot(w.Signer.ID) }
 func (w *Worker) sit(ctx context.Context) error {
 	slot, seated := w.seat()
 	share := w.Manifest.Share(w.chain.tip.Seq)
-	w.idle = !seated || share == 0
+	w.idle = !seated || share == 0 // a pause that goes on is noticed by the next step
 	if w.idle {
 		return nil
 	}
@@ -234,6 +237,7 @@ func (w *Worker) step(ctx context.Context, step uint64) error {
 		return err
 	}
 	w.state.Step = step
+	w.idle = w.idle || w.Paused != nil && w.Paused()
 	if w.idle {
 		return nil
 	}
