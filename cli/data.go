@@ -17,6 +17,7 @@ func newDataCommand() *cobra.Command {
 		newDataVerb("prepare", "make the token shards, or go on where an earlier call stopped", prepareData),
 		newDataVerb("verify", "read every token shard and compare its hash with the manifest", verifyData),
 		newDataVerb("show", "print what the token shards hold", showData),
+		newDataValidationCommand(),
 	)
 	return cmd
 }
