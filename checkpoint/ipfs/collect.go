@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/ipfs/boxo/blockservice"
 	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/go-cid"
@@ -12,7 +11,8 @@ import (
 	"github.com/skein-train/skein/checkpoint"
 )
 
-// Collect implements checkpoint.Store: it marks what the pins reach and sweeps the rest. If the marking fails, because a pinned
+// Collect implements checkpoint.Store: it marks what the pins reach, and what is here of folders that are being fetched,
+// and sweeps the rest. If the marking fails, because a pinned
 // block is missing say, nothing is deleted.
 func (s *Store) Collect(ctx context.Context) (checkpoint.Usage, error) {
 	defer s.local.GCLock(ctx).Unlock(ctx)
@@ -35,9 +35,9 @@ func (s *Store) Collect(ctx context.Context) (checkpoint.Usage, error) {
 	return removed, nil
 }
 
-// mark returns the keys of all the blocks that pins reach.
+// mark returns the keys of all the blocks that pins reach, and folders that are being fetched.
 func (s *Store) mark(ctx context.Context) (*cid.Set, error) {
-	here := folders{fetch: blockservice.New(s.local, nil), local: s.local}
+	here := s.here()
 	live, seen := cid.NewSet(), cid.NewSet()
 	visit := func(c cid.Cid) bool {
 		live.Add(blockKey(c))
@@ -54,6 +54,15 @@ func (s *Store) mark(ctx context.Context) (*cid.Set, error) {
 		}
 		if err := merkledag.Walk(ctx, here.branches, c, visit); err != nil {
 			return nil, fmt.Errorf("pin %q: %w", p.Name, err)
+		}
+	}
+	held, err := s.partials(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range held {
+		if err := merkledag.Walk(ctx, here.branchesSoFar, c, visit); err != nil {
+			return nil, fmt.Errorf("partial folder %s: %w", c, err)
 		}
 	}
 	return live, nil

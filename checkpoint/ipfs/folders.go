@@ -7,9 +7,9 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/ipfs/boxo/blockservice"
 	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/ipld/merkledag"
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	format "github.com/ipfs/go-ipld-format"
 
@@ -18,20 +18,33 @@ import (
 
 // folders implements checkpoint.Source over blocks.
 type folders struct {
-	fetch blockservice.BlockService // local blocks first, then the exchange
 	local blockstore.Blockstore
+	bring func(context.Context, cid.Cid) (blocks.Block, error) // gets a block that is not here; nil offline
+	nodes *nodeCache
+}
+
+// block reads a block, and gets it here first if need be. Its bytes are not checked.
+func (s *folders) block(ctx context.Context, c cid.Cid) (blocks.Block, error) {
+	if err := allow(c); err != nil {
+		return nil, err
+	}
+	b, err := s.local.Get(ctx, c)
+	if format.IsNotFound(err) && s.bring != nil {
+		b, err = s.bring(ctx, c)
+	}
+	return b, explain(err)
 }
 
 func (s *folders) node(ctx context.Context, c cid.Cid) (node, error) {
-	if err := allow(c); err != nil {
-		return node{}, err
-	}
-	b, err := s.fetch.GetBlock(ctx, c)
+	b, err := s.block(ctx, c)
 	if err != nil {
-		return node{}, explain(err)
+		return node{}, err
 	}
 	return parse(c, b.RawData())
 }
+
+// here is the same without an exchange.
+func (s *folders) here() *folders { return &folders{local: s.local, nodes: s.nodes} }
 
 // linksOf is node for merkledag.Walk.
 func (s *folders) linksOf(ctx context.Context, c cid.Cid) ([]*format.Link, error) {
@@ -60,14 +73,14 @@ func (s *folders) Verify(ctx context.Context, id string) (checkpoint.Usage, erro
 	if err != nil {
 		return checkpoint.Usage{}, err
 	}
-	here := folders{fetch: blockservice.New(s.local, nil), local: s.local}
-	var blocks, bytes atomic.Int64
+	here := s.here()
+	var count, bytes atomic.Int64
 	links := func(ctx context.Context, c cid.Cid) ([]*format.Link, error) {
 		size, err := s.local.GetSize(ctx, c)
 		if err != nil {
 			return nil, explain(err)
 		}
-		blocks.Add(1)
+		count.Add(1)
 		bytes.Add(int64(size))
 		return here.linksOf(ctx, c)
 	}
@@ -75,7 +88,7 @@ func (s *folders) Verify(ctx context.Context, id string) (checkpoint.Usage, erro
 	if err != nil {
 		return checkpoint.Usage{}, fmt.Errorf("verify %s: %w", id, err)
 	}
-	return checkpoint.Usage{Blocks: int(blocks.Load()), Bytes: bytes.Load()}, nil
+	return checkpoint.Usage{Blocks: int(count.Load()), Bytes: bytes.Load()}, nil
 }
 
 // Open implements checkpoint.Source.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ipfs/boxo/blockservice"
 	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/go-datastore"
 	flatfs "github.com/ipfs/go-ds-flatfs"
@@ -23,7 +22,7 @@ func OpenSource(dir string) (checkpoint.Source, error) {
 		return nil, fmt.Errorf("%w: there is no checkpoint store in %s", checkpoint.ErrNotFound, dir)
 	}
 	local := blockstore.NewBlockstore(blockFiles{NullDatastore: datastore.NewNullDatastore(), dir: blocks}, blockstore.NoPrefix())
-	return &folders{fetch: blockservice.New(local, nil), local: local}, nil
+	return &folders{local: local, nodes: newNodeCache(defaultCache)}, nil
 }
 
 // blockFiles reads the files that flatfs keeps blocks in. It never writes.

@@ -3,6 +3,7 @@
 package ipfs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/ipfs/boxo/blockservice"
 	"github.com/ipfs/boxo/blockstore"
@@ -36,15 +38,27 @@ type Options struct {
 	// Exchange builds what fetches absent blocks from elsewhere and is told of new ones, over the store's own blocks;
 	// bitswap, say. nil is offline. The store closes it.
 	Exchange func(blockstore.Blockstore) exchange.Interface
+	// Wait is how long a read waits for a block from the exchange; 2 minutes if it is 0.
+	Wait time.Duration
+	// Cache is how many bytes of blocks stay in memory for io.ReaderAt; 32 MiB if it is 0.
+	Cache int64
 }
+
+const (
+	defaultWait  = 2 * time.Minute
+	defaultCache = 32 << 20 // bytes
+)
 
 // Store implements checkpoint.Store.
 type Store struct {
 	folders
-	data   datastore.Batching
-	local  blockstore.GCBlockstore
-	dag    format.DAGService
-	pinner pinner.Pinner
+	data     datastore.Batching
+	local    blockstore.GCBlockstore
+	exchange exchange.Interface // nil offline
+	service  blockservice.BlockService
+	dag      format.DAGService
+	pinner   pinner.Pinner
+	wait     time.Duration
 }
 
 var _ checkpoint.Store = (*Store)(nil)
@@ -114,8 +128,12 @@ func over(ctx context.Context, data datastore.Batching, o Options) (*Store, erro
 	}
 	service := blockservice.New(local, x)
 	s := &Store{
-		folders: folders{fetch: service, local: local},
-		data:    data, local: local, dag: merkledag.NewDAGService(service),
+		folders: folders{local: local, nodes: newNodeCache(cmp.Or(o.Cache, defaultCache))},
+		data:    data, local: local, exchange: x, service: service, dag: merkledag.NewDAGService(service),
+		wait: cmp.Or(o.Wait, defaultWait),
+	}
+	if x != nil {
+		s.bring = s.stream
 	}
 	p, err := dspinner.New(ctx, data, s.dag)
 	if err != nil {
@@ -131,11 +149,19 @@ func (s *Store) Pin(ctx context.Context, id, name string) error {
 	if err != nil {
 		return err
 	}
+	if s.exchange != nil {
+		if _, err := s.Fetch(ctx, id, FetchOptions{}); err != nil {
+			return fmt.Errorf("pin: %w", err)
+		}
+	}
 	defer s.local.PinLock(ctx).Unlock(ctx)
-	if err := merkledag.Walk(ctx, s.linksOf, c, cid.NewSet().Visit, merkledag.Concurrency(32)); err != nil {
+	if err := merkledag.Walk(ctx, s.here().linksOf, c, cid.NewSet().Visit, merkledag.Concurrency(32)); err != nil {
 		return fmt.Errorf("pin %s: %w", id, explain(err))
 	}
-	return s.pin(ctx, c, name)
+	if err := s.pin(ctx, c, name); err != nil {
+		return err
+	}
+	return s.release(ctx, c)
 }
 
 // pin protects a folder that is complete. It leaves an existing pin alone: boxo would take it off before it puts it on again.
@@ -150,7 +176,7 @@ func (s *Store) pin(ctx context.Context, c cid.Cid, name string) error {
 	return nil
 }
 
-// Unpin implements checkpoint.Store.
+// Unpin implements checkpoint.Store. It lets go of what Fetch brought, too.
 func (s *Store) Unpin(ctx context.Context, id string) error {
 	c, err := parseCID(id)
 	if err != nil {
@@ -159,7 +185,7 @@ func (s *Store) Unpin(ctx context.Context, id string) error {
 	if err := s.pinner.Unpin(ctx, c, true); err != nil && !errors.Is(err, pinner.ErrNotPinned) {
 		return fmt.Errorf("unpin %s: %w", id, explain(err))
 	}
-	return nil
+	return s.release(ctx, c)
 }
 
 // Pins implements checkpoint.Store.
@@ -181,5 +207,5 @@ func (s *Store) Pins(ctx context.Context) ([]checkpoint.Pin, error) {
 
 // Close implements checkpoint.Store.
 func (s *Store) Close() error {
-	return errors.Join(s.pinner.Close(), s.fetch.Close(), s.data.Close())
+	return errors.Join(s.pinner.Close(), s.service.Close(), s.data.Close())
 }

@@ -18,12 +18,9 @@ func (s *folders) Walk(ctx context.Context, id string, visit func(cid, block []b
 		return err
 	}
 	links := func(ctx context.Context, c cid.Cid) ([]*format.Link, error) {
-		if err := allow(c); err != nil {
-			return nil, err
-		}
-		b, err := s.fetch.GetBlock(ctx, c)
+		b, err := s.block(ctx, c)
 		if err != nil {
-			return nil, explain(err)
+			return nil, err
 		}
 		n, err := parse(c, b.RawData())
 		if err != nil {
