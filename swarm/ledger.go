@@ -130,6 +130,17 @@ func (l *ledger) seated(p aggregator.PeerID) bool {
 	return ok
 }
 
+// members are the roster after the tip, and the committee.
+func (l *ledger) members() map[aggregator.PeerID]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := map[aggregator.PeerID]bool{}
+	for _, p := range append(l.chain.Roster().Peers(), l.chain.Manifest().Committee...) {
+		out[p] = true
+	}
+	return out
+}
+
 // checkHeader is Chain.CheckHeader.
 func (l *ledger) checkHeader(h *aggregator.SignedHeader) error {
 	l.mu.Lock()

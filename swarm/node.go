@@ -22,6 +22,7 @@ type Options struct {
 	Welcome    []byte                     // handed to joiners beside the manifest, at most MaxWelcome bytes: the run file, say
 	Dir        string                     // the node's own directory for certificates, payloads and offers
 	MaxPayload func(fragment int) int     // bytes of the largest payload that a fragment's codec makes
+	Announce   string                     // name under which Discover finds the run on the local network; empty: it does not
 	Log        *slog.Logger               // nil: silent
 	Caps       *Caps                      // shared by all nodes of a machine; nil: no limits
 }
@@ -35,12 +36,13 @@ type pace struct {
 	deaf      time.Duration // connected, but absent from gossipsub's peers: redialled
 	request   time.Duration // a part that was asked for: asked again
 	elapse    time.Duration // tick of the committee's clock
+	mingle    time.Duration // between questions for more peers, once the first ones are asked
 }
 
 func defaultPace() pace {
 	return pace{
 		republish: 3 * time.Second, tip: time.Second, patience: 4 * time.Second, stuck: 30 * time.Second, deaf: 5 * time.Second,
-		request: 12 * time.Second, elapse: 100 * time.Millisecond,
+		request: 12 * time.Second, elapse: 100 * time.Millisecond, mingle: time.Minute,
 	}
 }
 
@@ -69,6 +71,7 @@ type Node struct {
 	onPayload func(*want)   // the committee's: a header in time, and its payload is on disk
 	onNotice  func(*notice) // the committee's
 	lookup    chan peer.ID  // who to ask for missing certificates
+	hush      func()        // ends the announcement
 }
 
 // Listen starts a node. It ends with Close or Kill; ctx bounds the start only.
@@ -112,11 +115,16 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if n.gossip, err = newGossip(n); err != nil {
 		return fmt.Errorf("swarm: gossipsub: %w", err)
 	}
+	n.loadContacts()
 	n.serve()
 	n.spawn(n.parts.loop)
 	n.spawn(n.catchUp)
 	n.spawn(n.roads.watch)
-	return listenOn(n.host, n.Options.Listen)
+	n.spawn(n.mingle)
+	if err := listenOn(n.host, n.Options.Listen); err != nil {
+		return err
+	}
+	return n.announce()
 }
 
 // spawn runs a task that ends when n.ctx does.
@@ -163,6 +171,9 @@ func (n *Node) Close() error {
 		n.mu.Lock() // no task starts from here on
 		n.stop()
 		n.mu.Unlock()
+		if n.hush != nil {
+			n.hush()
+		}
 		if n.host != nil {
 			n.end = n.host.Close()
 		}

@@ -3,12 +3,15 @@ package swarm
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+	"github.com/skein-train/skein/aggregator"
 )
 
 // roads keeps the node connected: it remembers whom it was told to know, dials them again when they are gone, and heals
@@ -23,11 +26,19 @@ type roads struct {
 
 type known struct {
 	peer.AddrInfo
-	wait  time.Duration // before the next attempt; doubles with every failure
+	told  []multiaddr.Multiaddr // what others say of where it is; the next one who says something overwrites it
+	given bool                  // by the user, or connected to us: kept for good
+	wait  time.Duration         // before the next attempt; doubles with every failure
 	after time.Time
 }
 
+// where is where to dial a known peer.
+func (k *known) where() peer.AddrInfo {
+	return peer.AddrInfo{ID: k.ID, Addrs: append(slices.Clone(k.Addrs), k.told...)}
+}
+
 const (
+	maxKnown    = 2 * maxPeers // peers; nobody beyond them is introduced
 	firstRedial = time.Second
 	lastRedial  = 30 * time.Second
 )
@@ -36,8 +47,8 @@ func newRoads(n *Node) *roads {
 	return &roads{n: n, known: map[peer.ID]*known{}, deaf: map[peer.ID]time.Time{}}
 }
 
-// Connect dials peers by their multiaddrs, identity included, and keeps dialling those that are away from then on. It
-// returns an error only if none of them can be reached now.
+// Connect dials peers by their multiaddrs, identity included, and keeps dialling those that are away from then on. If none
+// of them can be reached, any peer of the node's earlier lives will do; it returns an error, a Trouble, only if there is none.
 func (n *Node) Connect(ctx context.Context, addrs []string) error {
 	infos, err := addrInfos(addrs)
 	if err != nil {
@@ -49,9 +60,7 @@ func (n *Node) Connect(ctx context.Context, addrs []string) error {
 		if info.ID == n.host.ID() {
 			continue
 		}
-		n.roads.mu.Lock()
-		n.roads.known[info.ID] = &known{AddrInfo: info}
-		n.roads.mu.Unlock()
+		n.roads.know(info)
 		if err := n.host.Connect(ctx, info); err != nil {
 			errs = append(errs, diagnose(info, err))
 			continue
@@ -59,11 +68,88 @@ func (n *Node) Connect(ctx context.Context, addrs []string) error {
 		reached = true
 		n.ask(info.ID)
 	}
-	if reached {
+	if reached || len(errs) > 0 && n.roads.any(ctx) {
 		n.note("connecting", errors.Join(errs...))
 		return nil
 	}
 	return errors.Join(errs...)
+}
+
+// know keeps a peer that the user names.
+func (r *roads) know(info peer.AddrInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[info.ID] = &known{AddrInfo: info, given: true}
+}
+
+// introduce keeps a peer that another one speaks of.
+func (r *roads) introduce(id aggregator.PeerID, addrs []multiaddr.Multiaddr) {
+	p, err := netID(id)
+	if err != nil || len(addrs) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := r.known[p]
+	if k == nil && len(r.known) < maxKnown {
+		k = &known{AddrInfo: peer.AddrInfo{ID: p}}
+		r.known[p] = k
+	}
+	if k != nil {
+		k.told = addrs
+	}
+}
+
+// forget drops who is neither a member any more, nor connected, nor named by the user.
+func (r *roads) forget(members map[aggregator.PeerID]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.known, func(p peer.ID, k *known) bool {
+		id, err := peerID(p)
+		return !k.given && (err != nil || !members[id]) && !r.connected(p)
+	})
+}
+
+// contacts are the peers to look for in the next life: those of now first.
+func (r *roads) contacts(members map[aggregator.PeerID]bool) []contact {
+	out := r.n.contacts(true)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p, k := range r.known {
+		id, err := peerID(p)
+		known := slices.ContainsFunc(out, func(c contact) bool { return c.id == id })
+		addrs := dialable(k.where().Addrs, true)
+		if err == nil && !known && len(addrs) > 0 && len(out) < maxPeers && (k.given || members[id]) {
+			out = append(out, contact{id, addrs})
+		}
+	}
+	return out
+}
+
+// any dials all known peers at once and reports whether one of them is there.
+func (r *roads) any(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.mu.Lock()
+	var infos []peer.AddrInfo
+	for _, k := range r.known {
+		infos = append(infos, k.where())
+	}
+	r.mu.Unlock()
+	there := make(chan bool, len(infos))
+	for _, info := range infos {
+		go func() { there <- r.n.host.Connect(ctx, info) == nil }()
+	}
+	for range infos {
+		if <-there {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *roads) connected(p peer.ID) bool {
+	return r.n.host.Network().Connectedness(p) == network.Connected
 }
 
 // addrInfos reads multiaddrs that end in /p2p/….
@@ -118,7 +204,7 @@ func (r *roads) heal(now time.Time) {
 			r.n.Log.Info("connecting again: the peer does not hear our messages", "peer", p)
 			_ = r.n.host.Network().ClosePeer(p)
 			if r.known[p] == nil {
-				r.known[p] = &known{AddrInfo: peer.AddrInfo{ID: p, Addrs: r.n.host.Peerstore().Addrs(p)}}
+				r.known[p] = &known{AddrInfo: peer.AddrInfo{ID: p, Addrs: r.n.host.Peerstore().Addrs(p)}, given: true}
 			}
 		}
 	}
@@ -130,7 +216,7 @@ func (r *roads) redial(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, k := range r.known {
-		if r.n.host.Network().Connectedness(id) == network.Connected {
+		if r.connected(id) {
 			k.wait = 0
 			continue
 		}
@@ -139,7 +225,7 @@ func (r *roads) redial(now time.Time) {
 		}
 		k.wait = min(max(firstRedial, 2*k.wait), lastRedial)
 		k.after = now.Add(k.wait)
-		info := k.AddrInfo
+		info := k.where()
 		r.n.spawn(func() {
 			ctx, cancel := context.WithTimeout(r.n.ctx, lastRedial)
 			defer cancel()

@@ -34,6 +34,7 @@ func (n *Node) serve() {
 	n.host.SetStreamHandler(protocolPayload, n.handler(n.servePayload))
 	n.host.SetStreamHandler(protocolLog, n.handler(n.serveLog))
 	n.host.SetStreamHandler(protocolRun, n.handler(n.serveRun))
+	n.host.SetStreamHandler(protocolPeers, n.handler(n.servePeers))
 }
 
 func (n *Node) handler(answer func(network.Stream) error) network.StreamHandler {

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func quick() pace {
 	return pace{
 		republish: 500 * time.Millisecond, tip: 200 * time.Millisecond, patience: 400 * time.Millisecond, stuck: 3 * time.Second,
-		deaf: time.Second, request: 2 * time.Second, elapse: 20 * time.Millisecond,
+		deaf: time.Second, request: 2 * time.Second, elapse: 20 * time.Millisecond, mingle: 300 * time.Millisecond,
 	}
 }
 
