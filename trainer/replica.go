@@ -42,6 +42,18 @@ func New(o Options, data shards.Source) (*Replica, error) {
 	if err := o.Validate(data); err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
+	r, err := build(o, data)
+	if err != nil {
+		return nil, err
+	}
+	first := make(gradients.Vec, r.Len())
+	graph.Init(first, r.layout, o.Seed)
+	o.Engine.Upload(r.params, first)
+	return r, nil
+}
+
+// build makes the graph and takes all the memory.
+func build(o Options, data shards.Source) (*Replica, error) {
 	layout, err := graph.LayoutOf(o.Model, o.Fragments)
 	if err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
@@ -62,9 +74,6 @@ func New(o Options, data shards.Source) (*Replica, error) {
 	if o.Inner.Optimizer == "adamw" {
 		r.adamw = optim.NewAdamW(o.Engine, layout, o.Inner.adamW())
 	}
-	first := make(gradients.Vec, n)
-	graph.Init(first, layout, o.Seed)
-	o.Engine.Upload(r.params, first)
 	return r, nil
 }
 
