@@ -24,7 +24,7 @@ func TestMeasureIsWhatNewTakes(t *testing.T) {
 	data := fake{64, 16, 1}
 	o := Options{
 		Model:     Model{VocabSize: 64, HiddenSize: 32, IntermediateSize: 48, NumHiddenLayers: 2, NumAttentionHeads: 4, NumKeyValueHeads: 2},
-		Fragments: 1, Inner: DefaultInner(), BatchSize: 4, MicroBatchSize: 2, Steps: 10, Engine: e,
+		Fragments: 1, Inner: DefaultInner(), BatchSize: 4, MicroBatchSize: 2, Steps: 1000, Engine: e,
 	}
 	predicted, err := Measure(o, data)
 	if err != nil {
