@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // depot keeps payloads on disk: rounds/<number>/<SHA-256>, whole and checked, or not at all. What is still on its way has
@@ -21,7 +24,19 @@ type depot struct {
 
 	mu    sync.Mutex
 	wants map[aggregator.Hash]*want
+	shelf map[aggregator.Hash]*shelved // what earlier lives left
 }
+
+// shelved is a file on the shelf: it is checked before anything is read from it.
+type shelved struct {
+	seq   aggregator.Seq
+	check sync.Once
+	size  uint64
+	good  bool
+}
+
+// streamSuffix ends the name of what has come over streams so far. It outlives the program.
+const streamSuffix = ".stream"
 
 // want is a payload that this node needs: under way, or here.
 type want struct {
@@ -29,21 +44,36 @@ type want struct {
 	seq      aggregator.Seq
 	path     string
 	here     chan struct{} // closed once the payload is at path
-	gone     chan struct{} // closed once nobody needs it any more
+	gone     chan struct{} // closed once nobody needs it any more, or nobody has it
+	lost     bool          // nobody has it; set before gone is closed
 	progress atomic.Uint64 // grows with every part that arrives
 	finish   sync.Once
 }
 
 func openDepot(dir string) (*depot, error) {
-	d := &depot{dir: filepath.Join(dir, "rounds"), wants: map[aggregator.Hash]*want{}}
+	d := &depot{dir: filepath.Join(dir, "rounds"), wants: map[aggregator.Hash]*want{}, shelf: map[aggregator.Hash]*shelved{}}
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("swarm: payloads: %w", err)
 	}
-	torn, err := filepath.Glob(filepath.Join(d.dir, "*", "*.*"))
-	for _, path := range torn {
-		err = errors.Join(err, os.Remove(path))
+	files, err := filepath.Glob(filepath.Join(d.dir, "*", "*"))
+	for _, path := range files {
+		err = errors.Join(err, d.inherit(path))
 	}
 	return d, err
+}
+
+// inherit puts a file of an earlier life on the shelf, if it is a payload, and removes it if it is torn.
+func (d *depot) inherit(path string) error {
+	name := filepath.Base(path)
+	if strings.Contains(name, ".") && filepath.Ext(name) != streamSuffix {
+		return os.Remove(path)
+	}
+	var h aggregator.Hash
+	seq, err := strconv.ParseUint(filepath.Base(filepath.Dir(path)), 10, 64)
+	if err == nil && h.UnmarshalText([]byte(name)) == nil {
+		d.shelf[h] = &shelved{seq: aggregator.Seq(seq)}
+	}
+	return nil
 }
 
 func (d *depot) round(n aggregator.Seq) string {
@@ -72,14 +102,23 @@ func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq) (w *want, fre
 	return w, true, nil
 }
 
-// lookup finds a payload that is here.
-func (d *depot) lookup(h aggregator.Hash) *want {
+// find tells where a payload lies, of this life or an earlier one, and how many bytes it has.
+func (d *depot) find(h aggregator.Hash) (path string, size uint64, ok bool) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if w := d.wants[h]; w != nil && w.isHere() {
-		return w
+	w, b := d.wants[h], d.shelf[h]
+	d.mu.Unlock()
+	switch {
+	case w != nil && w.isHere():
+		return w.path, w.header.Size, true
+	case b == nil:
+		return "", 0, false
 	}
-	return nil
+	path = filepath.Join(d.round(b.seq), h.String())
+	b.check.Do(func() {
+		sum, n, err := sumFile(path)
+		b.size, b.good = n, err == nil && sum == h
+	})
+	return path, b.size, b.good
 }
 
 // known finds a payload that is wanted or here.
@@ -101,13 +140,12 @@ func (d *depot) second(h *aggregator.SignedHeader, n aggregator.Seq) bool {
 	return false
 }
 
-// put writes a payload that the caller has checked. durable asks for its bytes to survive a power cut; its name is safe
-// once the directory is synced, too.
-func (d *depot) put(w *want, payload []byte, durable bool) error {
+// put writes a payload that the caller has checked.
+func (d *depot) put(w *want, payload []byte, sync durable.Sync) error {
 	if w.isHere() {
 		return nil
 	}
-	if err := writeFile(w.path, payload, durable); err != nil {
+	if err := durable.WriteFile(w.path, 0o600, sync, payload); err != nil {
 		return fmt.Errorf("swarm: payloads: %w", err)
 	}
 	w.arrived()
@@ -144,9 +182,23 @@ func (d *depot) sweep(keep func(*want) bool) (dropped []*want) {
 	return dropped
 }
 
+// abandon gives up a payload that nobody has. A later want for it starts afresh.
+func (d *depot) abandon(w *want) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.wants[w.header.Payload] == w {
+		delete(d.wants, w.header.Payload)
+		w.lost = true
+		close(w.gone)
+	}
+}
+
 // prune removes the rounds before n from the disk.
 func (d *depot) prune(n aggregator.Seq) error {
 	d.sweep(func(w *want) bool { return w.seq >= n })
+	d.mu.Lock()
+	maps.DeleteFunc(d.shelf, func(_ aggregator.Hash, b *shelved) bool { return b.seq < n })
+	d.mu.Unlock()
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {
 		return fmt.Errorf("swarm: payloads: %w", err)
@@ -182,25 +234,4 @@ func sumFile(path string) (sum aggregator.Hash, size uint64, err error) {
 	h := sha256.New()
 	n, err := io.Copy(h, f)
 	return aggregator.Hash(h.Sum(nil)), uint64(n), err
-}
-
-// writeFile writes a file whole or not at all, and syncs the bytes of a durable one, but not its name.
-func writeFile(path string, b []byte, durable bool) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(b)
-	if durable && err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

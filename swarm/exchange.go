@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // Exchange is one worker's road to the swarm: aggregator.Exchange on a Node. While the log has no seat for the worker, it
@@ -118,13 +119,10 @@ func (x *Exchange) store(seq aggregator.Seq, c aggregator.Contribution) (*offer,
 	if err != nil {
 		return nil, err
 	}
-	if err := x.n.depot.put(w, c.Bytes, true); err != nil {
+	if err := x.n.depot.put(w, c.Bytes, durable.Content); err != nil {
 		return nil, err
 	}
-	if err := writeFile(x.offerPath(seq), c.SignedHeader.Encode(), true); err != nil {
-		return nil, err
-	}
-	if err := syncDir(x.n.depot.round(seq)); err != nil {
+	if err := durable.WriteFile(x.offerPath(seq), 0o600, durable.Name, c.SignedHeader.Encode()); err != nil {
 		return nil, err
 	}
 	return x.offer(w)
@@ -160,7 +158,7 @@ func (x *Exchange) publish(o *offer) {
 	g.publish(g.payloads, kindPayload, o.w.header.Encode(), payload)
 }
 
-// Open implements aggregator.Exchange: from the disk, or from whoever has it.
+// Open implements aggregator.Exchange: from the disk, or from whoever has it. The error is ErrGone if nobody has it any more.
 func (x *Exchange) Open(ctx context.Context, h *aggregator.SignedHeader) (io.ReadCloser, error) {
 	if h.Size > uint64(x.n.MaxPayload(h.Key.Fragment)) {
 		return nil, malformed("payload of %d bytes, at most %d make sense", h.Size, x.n.MaxPayload(h.Key.Fragment))
@@ -173,6 +171,9 @@ func (x *Exchange) Open(ctx context.Context, h *aggregator.SignedHeader) (io.Rea
 	case <-w.here:
 		return os.Open(w.path)
 	case <-w.gone:
+		if w.lost {
+			return nil, fmt.Errorf("swarm: payload %s of round %d: %w", h.Payload.Short(), w.seq, ErrGone)
+		}
 		return nil, fmt.Errorf("swarm: payload %s was pruned", h.Payload.Short())
 	case <-ctx.Done():
 		return nil, fmt.Errorf("swarm: payload %s: %w", h.Payload.Short(), ctx.Err())
@@ -250,6 +251,9 @@ func (x *Exchange) follow() {
 			}
 			return
 		}
+		if tip := x.n.ledger.tip(); tip.Seq > c.Seq {
+			c = tip // many at once: the last one answers for all
+		}
 		next = c.Seq + 1
 		x.mu.Lock()
 		for seq := range x.offers {
@@ -268,7 +272,7 @@ func (x *Exchange) join() {
 	x.mu.Lock()
 	leaving := x.leaving
 	x.mu.Unlock()
-	if tip == nil || leaving || x.n.ledger.closed() || x.n.ledger.seated(x.n.signer.ID) {
+	if tip == nil || leaving || x.n.behind.Load() || x.n.ledger.closed() || x.n.ledger.seated(x.n.signer.ID) {
 		return
 	}
 	x.say(kindJoin, tip.Seq)
@@ -282,6 +286,9 @@ func (x *Exchange) repeat() {
 		select {
 		case <-x.n.ctx.Done():
 			return
+		case <-x.n.present:
+			x.join()
+			continue
 		case <-tick.C:
 		}
 		x.mu.Lock()

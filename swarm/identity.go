@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // LoadOrCreateSeed reads the 32-byte Ed25519 seed of an identity from a file, or makes one: random, mode 0600, written whole
@@ -30,7 +31,7 @@ func LoadOrCreateSeed(path string) (seed [32]byte, err error) {
 		return seed, fmt.Errorf("identity: %w", err)
 	}
 	_, _ = rand.Read(seed[:]) // never fails: see crypto/rand
-	if err := errors.Join(writeFile(path, seed[:], true), syncDir(filepath.Dir(path))); err != nil {
+	if err := durable.WriteFile(path, 0o600, durable.Name, seed[:]); err != nil {
 		return seed, fmt.Errorf("identity: %w", err)
 	}
 	return seed, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // errNotNow says that a message may be honest, but is of no use at the moment: too early, too late, from nobody we know.
@@ -107,7 +108,7 @@ func (n *Node) judgePayload(author aggregator.PeerID, body []byte) (delivery, er
 		return nil, err
 	}
 	return func() {
-		if err := n.depot.put(w, payload, false); err != nil {
+		if err := n.depot.put(w, payload, durable.Crash); err != nil {
 			n.broken(err)
 		}
 	}, nil // pursue tells about the arrival
@@ -144,7 +145,7 @@ func (n *Node) admit(author aggregator.PeerID, h *aggregator.SignedHeader) (*wan
 		return nil, malformed("payload of %d bytes, at most %d make sense", h.Size, n.MaxPayload(h.Key.Fragment))
 	}
 	seq, tip := n.round(h), n.ledger.tip()
-	if tip == nil || seq <= tip.Seq || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
+	if tip == nil || seq <= max(tip.Seq, n.From) || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
 		return nil, errNotNow
 	}
 	return n.need(h, false)

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // Options are what a Node is made of.
@@ -22,6 +25,7 @@ type Options struct {
 	Welcome    []byte                     // handed to joiners beside the manifest, at most MaxWelcome bytes: the run file, say
 	Dir        string                     // the node's own directory for certificates, payloads and offers
 	MaxPayload func(fragment int) int     // bytes of the largest payload that a fragment's codec makes
+	From       aggregator.Seq             // the round of the checkpoint that the node's worker starts from: payloads up to it are not wanted
 	Announce   string                     // name under which Discover finds the run on the local network; empty: it does not
 	Log        *slog.Logger               // nil: silent
 	Caps       *Caps                      // shared by all nodes of a machine; nil: no limits
@@ -67,6 +71,9 @@ type Node struct {
 	once  sync.Once
 	end   error // of Close
 
+	behind  atomic.Bool   // certificates are being fetched
+	present chan struct{} // they have been
+
 	mu        sync.Mutex
 	onPayload func(*want)   // the committee's: a header in time, and its payload is on disk
 	onNotice  func(*notice) // the committee's
@@ -84,7 +91,7 @@ func listen(ctx context.Context, o Options, p pace) (*Node, error) {
 	if len(o.Welcome) > MaxWelcome {
 		return nil, fmt.Errorf("swarm: %d bytes of welcome, at most %d fit", len(o.Welcome), MaxWelcome)
 	}
-	n := &Node{Options: o, pace: p, signer: aggregator.NewSigner(o.Seed), run: o.Run.Hash(), lookup: make(chan peer.ID, 1)}
+	n := &Node{Options: o, pace: p, signer: aggregator.NewSigner(o.Seed), run: o.Run.Hash(), lookup: make(chan peer.ID, 1), present: make(chan struct{}, 1)}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.start(ctx); err != nil {
 		n.Kill()
@@ -96,6 +103,9 @@ func listen(ctx context.Context, o Options, p pace) (*Node, error) {
 // start brings the parts up in the order in which they lean on each other.
 func (n *Node) start(ctx context.Context) (err error) {
 	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
+		return fmt.Errorf("swarm: %w", err)
+	}
+	if err := removeTorn(n.Dir); err != nil {
 		return fmt.Errorf("swarm: %w", err)
 	}
 	if n.ledger, err = openLedger(n.Dir, &n.Run.Manifest); err != nil {
@@ -127,6 +137,17 @@ func (n *Node) start(ctx context.Context) (err error) {
 	return n.announce()
 }
 
+// removeTorn removes files that a crash left half-written.
+func removeTorn(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if durable.IsTemp(e.Name()) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
+
 // spawn runs a task that ends when n.ctx does.
 func (n *Node) spawn(task func()) {
 	n.mu.Lock()
@@ -144,13 +165,7 @@ func (n *Node) ID() aggregator.PeerID { return n.signer.ID }
 func (n *Node) Host() host.Host { return n.host }
 
 // Addrs are the addresses that others can dial, with the node's identity at their ends.
-func (n *Node) Addrs() []string {
-	var out []string
-	for _, a := range n.host.Addrs() {
-		out = append(out, fmt.Sprintf("%s/p2p/%s", a, n.host.ID()))
-	}
-	return out
-}
+func (n *Node) Addrs() []string { return listedAddrs(n.host) }
 
 // Traffic is the number of bytes that the node's sockets have sent and received: on TCP from the cryptographic handshake
 // on, on QUIC whole datagrams.
@@ -161,6 +176,19 @@ func (n *Node) Peers() int { return len(n.gossip.log.ListPeers()) }
 
 // Err is why the node cannot go on, its disk for one; nil while it can.
 func (n *Node) Err() error { return n.guard.failure() }
+
+// Payload returns a payload that is on this node's disk and has at most MaxBlock bytes.
+func (n *Node) Payload(hash [32]byte) ([]byte, bool) {
+	path, size, ok := n.depot.find(hash)
+	if !ok || size > MaxBlock {
+		return nil, false
+	}
+	b, err := os.ReadFile(path)
+	return b, err == nil
+}
+
+// MaxBlock bounds the payloads that are handed out as one block, in bytes.
+const MaxBlock = 1 << 20
 
 // Prune removes payloads and offers of earlier rounds from the disk. Certificates stay.
 func (n *Node) Prune(before aggregator.Seq) error { return n.depot.prune(before) }

@@ -19,6 +19,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // protocolPeers tells where others are: run → the members that the answering node is connected to.
@@ -229,7 +230,7 @@ func (n *Node) keepContacts(cs []contact, before []byte) []byte {
 	if len(cs) == 0 || bytes.Equal(b, before) {
 		return before
 	}
-	if err := writeFile(n.contactsPath(), b, false); err != nil {
+	if err := durable.WriteFile(n.contactsPath(), 0o600, durable.Crash, b); err != nil {
 		n.note("keeping the peers' addresses", err) // only convenience is lost
 		return before
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -20,12 +19,14 @@ import (
 
 // Direct streams: the fallback for what gossip lost, and the way back for who was away.
 const (
-	protocolPayload protocol.ID = "/skein/payload/1" // run ‖ SHA-256 ‖ offset → the payload from there on
+	protocolPayload protocol.ID = "/skein/payload/1" // run ‖ SHA-256 ‖ offset → whether it is here, the payload from there on
 	protocolLog     protocol.ID = "/skein/log/1"     // run ‖ number → certificates from there on, each behind its length
 
 	payloadRequestSize = 32 + 32 + 8
 	logRequestSize     = 32 + 8
 	logAnswerLimit     = 4 << 20 // bytes of certificates in one answer
+
+	payloadGone, payloadHere = 0, 1 // first byte of the answer
 
 	streamIdle = 20 * time.Second // without a byte, then a stream is given up
 )
@@ -69,20 +70,24 @@ func (n *Node) servePayload(s network.Stream) error {
 	if err != nil {
 		return err
 	}
-	w := n.depot.lookup(aggregator.Hash(b))
-	if w == nil {
-		return fmt.Errorf("payload %s is not here", aggregator.Hash(b).Short())
+	path, size, ok := n.depot.find(aggregator.Hash(b))
+	if !ok {
+		_, err := s.Write([]byte{payloadGone})
+		return err
 	}
 	off := binary.LittleEndian.Uint64(b[32:])
-	if off > w.header.Size {
-		return malformed("offset %d in a payload of %d bytes", off, w.header.Size)
+	if off > size {
+		return malformed("offset %d in a payload of %d bytes", off, size)
 	}
-	f, err := os.Open(w.path)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(lively{s}, io.NewSectionReader(f, int64(off), int64(w.header.Size-off)))
+	if _, err := s.Write([]byte{payloadHere}); err != nil {
+		return err
+	}
+	_, err = io.Copy(lively{s}, io.NewSectionReader(f, int64(off), int64(size-off)))
 	return err
 }
 
@@ -133,106 +138,6 @@ func (n *Node) open(ctx context.Context, p peer.ID, id protocol.ID, request []by
 	return lively{s}, finish, nil
 }
 
-// pursue sees to it that a payload arrives: as long as parts come in it only watches, then it fetches over a stream, from
-// the author first, then from anybody.
-func (n *Node) pursue(w *want, urgent bool) {
-	if urgent && !w.isHere() {
-		n.fetch(w)
-	}
-	timer := time.NewTimer(n.pace.patience)
-	defer timer.Stop()
-	for seen := uint64(0); ; {
-		select {
-		case <-w.here:
-			n.stored(w)
-			return
-		case <-w.gone:
-			return
-		case <-n.ctx.Done():
-			return
-		case <-timer.C:
-		}
-		wait := n.pace.patience
-		if now := w.progress.Load(); now != seen {
-			seen, wait = now, n.pace.stuck // a part takes long on a slow road: do not fetch it twice
-		} else {
-			n.fetch(w)
-		}
-		timer.Reset(wait)
-	}
-}
-
-// fetch tries peer after peer; what one has sent stays when the next is asked.
-func (n *Node) fetch(w *want) {
-	ctx, cancel := context.WithCancel(n.ctx)
-	defer cancel()
-	go func() { // parts may still complete the payload meanwhile
-		select {
-		case <-w.here:
-		case <-w.gone:
-		case <-ctx.Done():
-		}
-		cancel()
-	}()
-	path := w.path + ".stream"
-	for _, p := range n.sources(w) {
-		if ctx.Err() != nil {
-			break
-		}
-		got, size, err := n.fetchFrom(ctx, p, w, path)
-		if err == nil && uint64(size) == w.header.Size {
-			if err = n.depot.commit(w, path); err == nil {
-				return
-			}
-			if got == size && errors.Is(err, aggregator.ErrMalformed) { // all of it from one mouth
-				n.guard.offence(p, err.Error())
-			}
-			_ = os.Remove(path)
-		}
-		if err != nil && ctx.Err() == nil {
-			n.Log.Debug("fetching a payload", "payload", w.header.Payload.Short(), "peer", p, "err", err) // somebody else will do
-		}
-	}
-	if w.isHere() {
-		_ = os.Remove(path)
-	}
-}
-
-// sources are the connected peers that may have a payload: its author first, the others in any order.
-func (n *Node) sources(w *want) []peer.ID {
-	peers := n.host.Network().Peers()
-	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
-	if author, err := netID(w.header.Worker); err == nil {
-		if i := slices.Index(peers, author); i > 0 {
-			peers[0], peers[i] = peers[i], peers[0]
-		}
-	}
-	return peers
-}
-
-// fetchFrom appends what a peer has beyond the bytes that are in the file already. It returns how many bytes came, and how
-// many there are now.
-func (n *Node) fetchFrom(ctx context.Context, p peer.ID, w *want, path string) (got, size int64, err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		n.broken(fmt.Errorf("swarm: payloads: %w", err))
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	offset, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, 0, err
-	}
-	request := binary.LittleEndian.AppendUint64(append([]byte(nil), w.header.Payload[:]...), uint64(offset))
-	r, finish, err := n.open(ctx, p, protocolPayload, request)
-	if err != nil {
-		return 0, offset, err
-	}
-	defer finish()
-	got, err = io.Copy(f, io.LimitReader(r, int64(w.header.Size)-offset))
-	return got, offset + got, err
-}
-
 // ask says that a peer knows certificates that this node lacks.
 func (n *Node) ask(p peer.ID) {
 	select {
@@ -263,8 +168,16 @@ func (n *Node) catchUp() {
 	}
 }
 
-// fetchLog adds a peer's certificates to ours until it has no more.
+// fetchLog adds a peer's certificates to ours until it has no more. Meanwhile nobody takes our tip for the present.
 func (n *Node) fetchLog(p peer.ID) error {
+	n.behind.Store(true)
+	defer func() {
+		n.behind.Store(false)
+		select {
+		case n.present <- struct{}{}:
+		default: // told already
+		}
+	}()
 	for {
 		got, err := n.fetchCertificates(p)
 		if err != nil || got == 0 {
