@@ -27,10 +27,10 @@ func (d runDir) checkpoints() string { return filepath.Join(string(d), "checkpoi
 func newCheckpointCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "checkpoint",
-		Short: "list, fetch and verify checkpoints",
+		Short: "list, fetch, verify, serve and pin checkpoints",
 		Long:  "A checkpoint is a folder that transformers loads as it is, under an IPFS content identifier (CID). These verbs work beside a run too.",
 	}
-	cmd.AddCommand(newCheckpointListCommand(), newCheckpointGetCommand(), newCheckpointVerifyCommand())
+	cmd.AddCommand(newCheckpointListCommand(), newCheckpointGetCommand(), newCheckpointVerifyCommand(), newCheckpointServeCommand(), newCheckpointPinCommand())
 	return cmd
 }
 
@@ -56,26 +56,6 @@ func newCheckpointListCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
-}
-
-func newCheckpointGetCommand() *cobra.Command {
-	var out string
-	cmd := &cobra.Command{
-		Use:     "get RUN|CID",
-		Short:   "write a checkpoint as a folder",
-		Long:    "Write a checkpoint as a folder that transformers loads: the newest of a run, or the one of a CID. Every block is checked against its CID on the way.",
-		Example: "  skein checkpoint get tiny --out model",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			from, cid, err := findCheckpoint(cmd.Context(), runsDir(cmd), args[0])
-			if err != nil {
-				return err
-			}
-			return export(cmd, from, cid, out, exportFolder)
-		},
-	}
-	cmd.Flags().StringVarP(&out, "out", "o", "", "folder to write; it must not exist (the CID if absent)")
 	return cmd
 }
 
