@@ -15,7 +15,7 @@ const assignDomain = "skein/assign/1\x00"
 //
 // roster lists slot numbers in ascending order, each once. A place depends on nothing but the arguments, so that every
 // worker computes it alone and nobody can choose the text that it trains on. Reservations that are not used (an absent
-// worker, a slow one) are skipped for the epoch: the next round starts at Next, whatever became of this one. It costs
+// worker, a slow one) are skipped for the epoch: the next round starts behind the range, whatever became of this one. It costs
 // O(len(roster)) time and memory and never fails; cursors count sequences and stay far below 2⁶⁴.
 func Assign(beacon [32]byte, cursor uint64, roster []uint32, per uint64) []uint64 {
 	starts := make([]uint64, len(roster))
@@ -29,9 +29,6 @@ func Assign(beacon [32]byte, cursor uint64, roster []uint32, per uint64) []uint6
 	}
 	return starts
 }
-
-// Next is the cursor of the round after one that dealt per sequences to each of n workers.
-func Next(cursor uint64, n int, per uint64) uint64 { return cursor + uint64(n)*per }
 
 // draw is a stream of 64-bit numbers: SHA-256(domain ‖ beacon ‖ cursor ‖ block) cut into four little-endian words.
 type draw struct {

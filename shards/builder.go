@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/skein-train/skein/internal/durable"
 )
 
 const (
@@ -33,7 +35,7 @@ type builder struct {
 }
 
 func (b *builder) build(ctx context.Context) (*Manifest, error) {
-	if err := os.Remove(filepath.Join(b.dir, manifestName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(b.dir, ManifestName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("replace token shards: %w", err)
 	}
 	at := b.resume()
@@ -52,11 +54,7 @@ func (b *builder) build(ctx context.Context) (*Manifest, error) {
 	if len(b.manifest.Shards) == 0 {
 		return nil, fmt.Errorf("data.source %s: the files hold no text", b.manifest.Corpus)
 	}
-	src, err := b.manifest.encode()
-	if err != nil {
-		return nil, err
-	}
-	if err := writeFile(filepath.Join(b.dir, manifestName), src); err != nil {
+	if err := writeFile(filepath.Join(b.dir, ManifestName), b.manifest.Encode()); err != nil {
 		return nil, err
 	}
 	b.discard()
@@ -174,6 +172,11 @@ func (b *builder) record(at cursor) error {
 		return fmt.Errorf("encode journal: %w", err)
 	}
 	return writeFile(filepath.Join(b.dir, journalName), src)
+}
+
+// writeFile writes a file that a power cut leaves whole.
+func writeFile(path string, parts ...[]byte) error {
+	return durable.WriteFile(path, 0o644, durable.Name, parts...)
 }
 
 func (b *builder) report(i int, offset int64) {

@@ -40,35 +40,42 @@ func Corpora() []string {
 	return names
 }
 
-// resolve finds the text files behind data.source, in the order in which they are read. expect is the SHA-256 that a
-// named corpus must have, or "".
-func resolve(ctx context.Context, source string) (files []string, expect string, err error) {
+// text is what data.source means on this machine.
+type text struct {
+	label  string   // the name of the corpus, or the files and globs as they were given, without their folders
+	files  []string // in the order in which they are read
+	expect string   // the SHA-256 that the file of a named corpus must have, or ""
+}
+
+// resolve finds the text behind data.source.
+func resolve(ctx context.Context, source string) (text, error) {
 	for _, c := range corpora() {
 		if c.name == source {
 			path, err := c.find(ctx)
 			if err != nil {
-				return nil, "", fmt.Errorf("corpus %s: %w", c.name, err)
+				return text{}, fmt.Errorf("corpus %s: %w", c.name, err)
 			}
-			return []string{path}, c.sha256, nil
+			return text{c.name, []string{path}, c.sha256}, nil
 		}
 	}
 	patterns := strings.Fields(source)
 	if _, err := os.Stat(source); err == nil { // a path with spaces in it
 		patterns = []string{source}
 	}
+	var files, labels []string
 	for _, p := range patterns {
 		found, err := match(p)
 		if err != nil {
-			return nil, "", err
+			return text{}, err
 		}
-		files = append(files, found...)
+		files, labels = append(files, found...), append(labels, label(p))
 	}
 	slices.Sort(files)
 	files = slices.Compact(files)
 	if len(files) == 0 {
-		return nil, "", errors.New("data.source is empty: name a corpus or text files")
+		return text{}, errors.New("data.source is empty: name a corpus or text files")
 	}
-	return files, "", nil
+	return text{clip(strings.Join(labels, " ")), files, ""}, nil
 }
 
 // match lists the regular files that one path or glob names.

@@ -1,13 +1,12 @@
 package shards
 
 import (
-	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"math"
-	"os"
-	"path/filepath"
-	"sort"
+	"slices"
 	"sync"
 )
 
@@ -18,52 +17,67 @@ type Options struct {
 	ValFraction float64 // part of the tokens, at the end, that is kept for validation: 0 ≤ ValFraction < 1
 }
 
-// Dataset is a Source over a folder of token shards. Sequences are read from the files when they are asked for, which
-// the operating system caches; nothing is held in memory.
+// Dataset is a Source over token shards, wherever they are: it reads the ranges that a sequence lies in when the sequence is
+// asked for. Nothing is held in memory; caching and fetching ahead (see Needs) are up to the files.
 type Dataset struct {
-	files       []*os.File
-	ends        []uint64 // tokens up to and with each file
+	shards      []Shard
+	ends        []uint64 // tokens up to and with each shard
+	at          func(shard int) (io.ReaderAt, error)
+	files       []file
 	vocab       int
 	seqLen      int
-	seed        uint64
-	train       uint64 // tokens before the validation split
-	windows     uint64 // of training
+	split       uint64 // the first token of validation
+	train       order
+	validation  order
 	validations int
-	order       permutation // of the validation sequences
-	buffers     sync.Pool   // *[]byte of one sequence
+	buffers     sync.Pool // *[]byte of one sequence
+}
+
+// file is a shard that has been read from, or will be.
+type file struct {
+	mu sync.Mutex
+	r  io.ReaderAt // nil until its header has been checked
 }
 
 // validationSeed keys the order of the validation sequences, the same for every run.
 const validationSeed = 0x76616c6964617465
 
-// Open checks the manifest, the sizes and the headers of the shards in dir (Verify checks every byte) and returns the
-// sequences. It fails if there is not one training sequence, or none for validation though ValFraction asks for some.
-func Open(dir string, o Options) (*Dataset, error) {
-	m, err := ReadManifest(dir)
-	if err != nil {
-		return nil, err
+// OpenFrom returns the sequences of a manifest whose shards are read through at. It reads nothing yet, and fails only if the
+// manifest is not valid (ErrCorrupt), or has not one training sequence, or none for validation though ValFraction asks
+// for some.
+//
+// at hands out the file of a shard, an index in Manifest.Shards, when the shard is first read, and again only after an
+// error; it may be called for several shards at once. Close closes what it handed out, if that is an io.Closer. Who wants
+// to interrupt a read gives the file a context of its own: an error of at or of a read comes back from Sequence, wrapped,
+// with the shard and the range, and the same call may be tried again. The file must hold what the manifest's hash names;
+// here only its header and the range of its tokens are checked.
+func OpenFrom(m *Manifest, at func(shard int) (io.ReaderAt, error), o Options) (*Dataset, error) {
+	if err := m.validate(); err != nil {
+		return nil, fmt.Errorf("open token shards: %w: %w", ErrCorrupt, err)
 	}
 	if o.SeqLen < 1 || !(o.ValFraction >= 0 && o.ValFraction < 1) {
 		return nil, fmt.Errorf("open token shards: seq_len %d must be at least 1 and val_fraction %v from 0 to below 1", o.SeqLen, o.ValFraction)
 	}
-	validation := uint64(math.Round(o.ValFraction * float64(m.Tokens)))
-	d := &Dataset{vocab: m.Vocab, seqLen: o.SeqLen, seed: o.Seed, train: m.Tokens - validation}
-	d.windows = windows(d.train, o.SeqLen)
-	d.validations = int(windows(validation, o.SeqLen))
-	if d.windows == 0 {
-		return nil, fmt.Errorf("data.source %s has %d tokens for training, fewer than one sequence of data.seq_len %d and its target", m.Corpus, d.train, o.SeqLen)
+	forValidation := uint64(math.Round(o.ValFraction * float64(m.Tokens)))
+	d := &Dataset{
+		shards: slices.Clone(m.Shards), at: at, files: make([]file, len(m.Shards)),
+		vocab: m.Vocab, seqLen: o.SeqLen, split: m.Tokens - forValidation,
+	}
+	d.train = newOrder(windows(d.split, o.SeqLen), o.SeqLen, o.Seed)
+	d.validation = newOrder(windows(forValidation, o.SeqLen), o.SeqLen, validationSeed)
+	d.validations = int(d.validation.n)
+	if d.train.n == 0 {
+		return nil, fmt.Errorf("data.source %s has %d tokens for training, fewer than one sequence of data.seq_len %d and its target", m.Corpus, d.split, o.SeqLen)
 	}
 	if o.ValFraction > 0 && d.validations == 0 {
-		return nil, fmt.Errorf("data.source %s has %d tokens for validation, fewer than one sequence of data.seq_len %d: raise data.val_fraction", m.Corpus, validation, o.SeqLen)
+		return nil, fmt.Errorf("data.source %s has %d tokens for validation, fewer than one sequence of data.seq_len %d: raise data.val_fraction", m.Corpus, forValidation, o.SeqLen)
 	}
-	if d.validations > 0 {
-		d.order = newPermutation(uint64(d.validations), validationSeed, 0)
+	sum := uint64(0)
+	for _, s := range d.shards {
+		sum += uint64(s.Tokens)
+		d.ends = append(d.ends, sum)
 	}
 	d.buffers.New = func() any { b := make([]byte, tokenSize*(o.SeqLen+1)); return &b }
-	if err := d.open(dir, m); err != nil {
-		d.Close()
-		return nil, err
-	}
 	return d, nil
 }
 
@@ -75,60 +89,18 @@ func windows(n uint64, seqLen int) uint64 {
 	return (n - 1) / uint64(seqLen)
 }
 
-func (d *Dataset) open(dir string, m *Manifest) error {
-	sum := uint64(0)
-	for _, s := range m.Shards {
-		f, err := openShard(filepath.Join(dir, s.File), s)
-		if err != nil {
-			return err
-		}
-		sum += uint64(s.Tokens)
-		d.files, d.ends = append(d.files, f), append(d.ends, sum)
-	}
-	return nil
-}
-
-// openShard opens one file and compares its header and size with the manifest.
-func openShard(path string, s Shard) (*os.File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("open token shard (make it again with `skein data prepare`): %w", err)
-	}
-	if err := checkShard(f, s); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("token shard %s: %w; make it again with `skein data prepare`", path, err)
-	}
-	return f, nil
-}
-
-func checkShard(f *os.File, s Shard) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	header := make([]byte, min(shardHeaderSize, info.Size()))
-	if _, err := f.ReadAt(header, 0); err != nil {
-		return err
-	}
-	tokens, err := parseShardHeader(header, info.Size())
-	if err != nil {
-		return err
-	}
-	if tokens != s.Tokens {
-		return fmt.Errorf("%w: %d tokens, the manifest says %d", ErrCorrupt, tokens, s.Tokens)
-	}
-	return nil
-}
-
 // Close releases the files. No sequence may be read afterwards.
 func (d *Dataset) Close() error {
-	var first error
-	for _, f := range d.files {
-		if err := f.Close(); err != nil && first == nil {
-			first = fmt.Errorf("close token shard: %w", err)
+	var errs []error
+	for i := range d.files {
+		if c, ok := d.files[i].r.(io.Closer); ok {
+			errs = append(errs, c.Close())
 		}
 	}
-	return first
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close token shards: %w", err)
+	}
+	return nil
 }
 
 // Vocab, SeqLen, Validations, Sequence and Validation make a Dataset a Source.
@@ -141,12 +113,11 @@ func (d *Dataset) SeqLen() int { return d.seqLen }
 func (d *Dataset) Validations() int { return d.validations }
 
 // Windows is the number of training sequences in an epoch.
-func (d *Dataset) Windows() uint64 { return d.windows }
+func (d *Dataset) Windows() uint64 { return d.train.n }
 
 // Sequence reads the training sequence at a stream position.
 func (d *Dataset) Sequence(dst []int32, position uint64) error {
-	window := newPermutation(d.windows, d.seed, position/d.windows).at(position % d.windows)
-	return d.read(dst, window*uint64(d.seqLen))
+	return d.read(dst, d.trainingToken(position))
 }
 
 // Validation reads a validation sequence.
@@ -154,7 +125,17 @@ func (d *Dataset) Validation(dst []int32, index int) error {
 	if index < 0 || index >= d.validations {
 		return fmt.Errorf("validation sequence %d: there are %d", index, d.validations)
 	}
-	return d.read(dst, d.train+d.order.at(uint64(index))*uint64(d.seqLen))
+	return d.read(dst, d.validationToken(index))
+}
+
+// trainingToken is the first token of the sequence at a stream position.
+func (d *Dataset) trainingToken(position uint64) uint64 {
+	return d.train.at(position) * uint64(d.seqLen)
+}
+
+// validationToken is the first token of a validation sequence.
+func (d *Dataset) validationToken(index int) uint64 {
+	return d.split + d.validation.at(uint64(index))*uint64(d.seqLen)
 }
 
 // read fills dst with the SeqLen+1 tokens from token at on, across shards.
@@ -165,16 +146,12 @@ func (d *Dataset) read(dst []int32, at uint64) error {
 	buf := d.buffers.Get().(*[]byte)
 	defer d.buffers.Put(buf)
 	raw := *buf
-	for i := sort.Search(len(d.ends), func(i int) bool { return d.ends[i] > at }); len(raw) > 0; i++ {
-		start := uint64(0)
-		if i > 0 {
-			start = d.ends[i-1]
+	for r := range d.pieces(at) {
+		n := r.Hi - r.Lo
+		if err := d.readRange(raw[:n], r); err != nil {
+			return err
 		}
-		n := min(len(raw), int(d.ends[i]-at)*tokenSize)
-		if _, err := d.files[i].ReadAt(raw[:n], shardHeaderSize+int64(at-start)*tokenSize); err != nil {
-			return fmt.Errorf("read token shard %s: %w", d.files[i].Name(), err)
-		}
-		raw, at = raw[n:], at+uint64(n/tokenSize)
+		raw = raw[n:]
 	}
 	for i := range dst {
 		id := int32(binary.LittleEndian.Uint16((*buf)[tokenSize*i:]))
@@ -186,34 +163,52 @@ func (d *Dataset) read(dst []int32, at uint64) error {
 	return nil
 }
 
-// Verify reads every shard in dir and compares its hash with the manifest. progress, unless nil, is told the bytes done
-// and in all.
-func Verify(ctx context.Context, dir string, progress func(done, total int64)) (*Manifest, error) {
-	m, err := ReadManifest(dir)
+func (d *Dataset) readRange(dst []byte, r Range) error {
+	f, err := d.file(r.Shard)
+	if err == nil {
+		err = readAt(f, dst, r.Lo)
+	}
+	if err != nil {
+		return fmt.Errorf("token shard %s, bytes %d to %d: %w", d.shards[r.Shard].File, r.Lo, r.Hi, err)
+	}
+	return nil
+}
+
+// file is the file of a shard, with its header checked.
+func (d *Dataset) file(i int) (io.ReaderAt, error) {
+	f := &d.files[i]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.r != nil {
+		return f.r, nil
+	}
+	r, err := d.at(i)
 	if err != nil {
 		return nil, err
 	}
-	done, total := int64(0), int64(0)
-	for _, s := range m.Shards {
-		total += s.Bytes
+	header := make([]byte, shardHeaderSize)
+	if err = readAt(r, header, 0); err == nil {
+		err = checkShardHeader(header, d.shards[i].Tokens)
 	}
-	for _, s := range m.Shards {
-		path := filepath.Join(dir, s.File)
-		f, err := openShard(path, s)
-		if err != nil {
-			return nil, err
+	if err != nil {
+		if c, ok := r.(io.Closer); ok {
+			_ = c.Close() // the error that matters is the first
 		}
-		f.Close()
-		sum, n, err := hashFile(ctx, path)
-		if err != nil {
-			return nil, err
-		}
-		if sum != s.SHA256 {
-			return nil, fmt.Errorf("%w: %s has the sha256 %s, the manifest says %s; make it again with `skein data prepare`", ErrCorrupt, path, sum, s.SHA256)
-		}
-		if done += n; progress != nil {
-			progress(done, total)
-		}
+		return nil, fmt.Errorf("header: %w", err)
 	}
-	return m, nil
+	f.r = r
+	return r, nil
+}
+
+// readAt fills dst from a file that should be long enough.
+func readAt(r io.ReaderAt, dst []byte, offset int64) error {
+	n, err := r.ReadAt(dst, offset)
+	switch {
+	case n == len(dst): // then even io.EOF is none
+		return nil
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: the file ends at byte %d", ErrCorrupt, offset+int64(n))
+	default:
+		return err
+	}
 }

@@ -2,7 +2,6 @@ package shards
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -184,7 +183,7 @@ func TestDamagedShards(t *testing.T) {
 		"longer":   {damage(shardName(1), 1024+200, []byte{0}), false},
 		"token":    {damage(shardName(2), 1024, []byte{0, 1}), true},
 		"bit":      {damage(shardName(2), 1030, []byte{255}), true},
-		"manifest": {damage(manifestName, 0, []byte("[")), false},
+		"manifest": {damage(ManifestName, 0, []byte("[")), false},
 		"missing": {func(t *testing.T, dir string) {
 			if err := os.Remove(filepath.Join(dir, shardName(3))); err != nil {
 				t.Fatal(err)
@@ -274,48 +273,16 @@ func BenchmarkSequence(b *testing.B) {
 }
 
 func FuzzShardHeader(f *testing.F) {
-	f.Add(append(appendShardHeader(nil, 1), 0, 0), int64(1026))
-	f.Add([]byte{}, int64(0))
-	f.Add(appendShardHeader(nil, 1<<29), int64(1<<30))
-	f.Fuzz(func(t *testing.T, header []byte, size int64) {
-		n, err := parseShardHeader(header, size)
-		if err == nil && (n < 1 || shardSize(n) != size || !bytes.Equal(appendShardHeader(nil, n)[:12], header[:12])) {
-			t.Fatalf("accepted %d tokens in %d bytes", n, size)
+	f.Add(append(appendShardHeader(nil, 1), 0, 0), 1)
+	f.Add([]byte{}, 0)
+	f.Add(appendShardHeader(nil, 1<<29), 1<<28)
+	f.Fuzz(func(t *testing.T, header []byte, tokens int) {
+		err := checkShardHeader(header, tokens)
+		if err == nil && !bytes.Equal(appendShardHeader(nil, tokens)[:12], header[:12]) {
+			t.Fatalf("accepted for %d tokens", tokens)
 		}
 		if err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Fatal(err)
-		}
-	})
-}
-
-func FuzzManifest(f *testing.F) {
-	dir, _ := prepared(f, 250)
-	src, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(src)
-	f.Add(bytes.Replace(src, []byte("shard_000001.bin"), []byte("../../etc/passwd"), 1))
-	f.Add([]byte(`{"version":1,"tokens":1e400}`))
-	f.Fuzz(func(t *testing.T, src []byte) {
-		m, err := parseManifest(src)
-		if err != nil {
-			if !errors.Is(err, ErrCorrupt) {
-				t.Fatal(err)
-			}
-			return
-		}
-		for _, s := range m.Shards {
-			if filepath.Base(s.File) != s.File || s.Tokens < 1 {
-				t.Fatalf("accepted %+v", s)
-			}
-		}
-		again, err := json.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if back, err := parseManifest(again); err != nil || !back.sameText(m) || !slices.Equal(back.Shards, m.Shards) {
-			t.Fatalf("does not come back: %v", err)
 		}
 	})
 }

@@ -29,25 +29,25 @@ func appendShardHeader(dst []byte, tokens int) []byte {
 	return append(dst, header...)
 }
 
-// parseShardHeader reads the number of tokens out of the first shardHeaderSize bytes of a file of size bytes.
-func parseShardHeader(header []byte, size int64) (tokens int, err error) {
+// checkShardHeader compares the first bytes of a file with what they must be for so many tokens.
+func checkShardHeader(header []byte, tokens int) error {
 	if len(header) < shardHeaderSize {
-		return 0, fmt.Errorf("%w: %d bytes are too few for the header of %d", ErrCorrupt, size, shardHeaderSize)
+		return fmt.Errorf("%w: %d bytes are too few for the header of %d", ErrCorrupt, len(header), shardHeaderSize)
 	}
-	magic, version := int32(binary.LittleEndian.Uint32(header)), int32(binary.LittleEndian.Uint32(header[4:]))
-	n := int32(binary.LittleEndian.Uint32(header[8:]))
+	word := func(i int) int32 { return int32(binary.LittleEndian.Uint32(header[4*i:])) }
 	switch {
-	case magic != shardMagic:
-		return 0, fmt.Errorf("%w: magic %d, expected %d", ErrCorrupt, magic, shardMagic)
-	case version != shardVersion:
-		return 0, fmt.Errorf("%w: version %d, this program reads %d (16-bit tokens)", ErrCorrupt, version, shardVersion)
-	case n < 1 || n > maxShardTokens:
-		return 0, fmt.Errorf("%w: %d tokens, expected 1 to %d", ErrCorrupt, n, maxShardTokens)
-	case size != shardSize(int(n)):
-		return 0, fmt.Errorf("%w: %d bytes, expected %d for %d tokens", ErrCorrupt, size, shardSize(int(n)), n)
+	case word(0) != shardMagic:
+		return fmt.Errorf("%w: magic %d, expected %d", ErrCorrupt, word(0), shardMagic)
+	case word(1) != shardVersion:
+		return fmt.Errorf("%w: version %d, this program reads %d (16-bit tokens)", ErrCorrupt, word(1), shardVersion)
+	case int(word(2)) != tokens:
+		return fmt.Errorf("%w: %d tokens, the manifest says %d", ErrCorrupt, word(2), tokens)
 	}
-	return int(n), nil
+	return nil
 }
 
 // shardSize is the size in bytes of a shard file.
-func shardSize(tokens int) int64 { return shardHeaderSize + tokenSize*int64(tokens) }
+func shardSize(tokens int) int64 { return shardOffset(uint64(tokens)) }
+
+// shardOffset is where a token begins in the file of its shard.
+func shardOffset(token uint64) int64 { return shardHeaderSize + tokenSize*int64(token) }

@@ -18,13 +18,14 @@ type permutation struct {
 	keys [rounds]uint64
 }
 
-// newPermutation keys a shuffle of n > 0 elements with the run's seed and the epoch.
-func newPermutation(n, seed, epoch uint64) permutation {
-	var in [32]byte
-	copy(in[:16], "skein/shuffle/1")
-	binary.LittleEndian.PutUint64(in[16:], seed)
-	binary.LittleEndian.PutUint64(in[24:], epoch)
-	sum := sha256.Sum256(in[:])
+// newPermutation keys a shuffle of n > 0 elements with a label, of at most 16 bytes, and words.
+func newPermutation(n uint64, label string, words ...uint64) permutation {
+	var in [16 + 3*8]byte
+	copy(in[:16], label)
+	for i, w := range words {
+		binary.LittleEndian.PutUint64(in[16+8*i:], w)
+	}
+	sum := sha256.Sum256(in[:16+8*len(words)])
 	p := permutation{n: n, half: max(1, uint(bits.Len64(n-1)+1)/2)}
 	for i := range p.keys {
 		p.keys[i] = mix(binary.LittleEndian.Uint64(sum[8*(i%4):]) + uint64(i))
@@ -46,6 +47,25 @@ func (p permutation) once(i uint64) uint64 {
 	left, right := i>>p.half, i&mask
 	for _, k := range p.keys {
 		left, right = right, left^(mix(right^k)&mask)
+	}
+	return left<<p.half | right
+}
+
+// find is the inverse of at: the i < n that goes to v < n.
+func (p permutation) find(v uint64) uint64 {
+	for {
+		if v = p.back(v); v < p.n {
+			return v
+		}
+	}
+}
+
+// back is the inverse of once.
+func (p permutation) back(v uint64) uint64 {
+	mask := uint64(1)<<p.half - 1
+	left, right := v>>p.half, v&mask
+	for i := len(p.keys) - 1; i >= 0; i-- {
+		left, right = right^(mix(left^p.keys[i])&mask), left
 	}
 	return left<<p.half | right
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // DefaultShardTokens makes shards of 32 MiB.
@@ -38,22 +40,22 @@ func prepare(ctx context.Context, spec Spec, dir string, block int, progress fun
 	if err != nil {
 		return nil, err
 	}
-	files, expect, err := resolve(ctx, spec.Source)
+	text, err := resolve(ctx, spec.Source)
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := hashInputs(ctx, files, expect)
+	inputs, err := hashInputs(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	fresh := &Manifest{Version: manifestVersion, Corpus: spec.Source, Tokenizer: tok.Name(), Vocab: tok.Vocab(), Inputs: inputs}
+	fresh := &Manifest{Version: manifestVersion, Corpus: text.label, Tokenizer: tok.Name(), Vocab: tok.Vocab(), Inputs: inputs}
 	if m, err := ReadManifest(dir); err == nil && m.sameText(fresh) && m.checkSizes(dir) == nil {
 		return m, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder for token shards: %w", err)
 	}
-	b := &builder{dir: dir, tok: tok, limit: spec.ShardTokens, block: block, manifest: fresh, files: files, progress: progress}
+	b := &builder{dir: dir, tok: tok, limit: spec.ShardTokens, block: block, manifest: fresh, files: text.files, progress: progress}
 	if b.limit <= 0 || b.limit > maxShardTokens {
 		b.limit = DefaultShardTokens
 	}
@@ -61,17 +63,20 @@ func prepare(ctx context.Context, spec Spec, dir string, block int, progress fun
 }
 
 // hashInputs reads every file once. Files of a named corpus must have the hash that the corpus is known by.
-func hashInputs(ctx context.Context, files []string, expect string) ([]Input, error) {
+func hashInputs(ctx context.Context, t text) ([]Input, error) {
+	if len(t.files) > maxInputs {
+		return nil, fmt.Errorf("data.source names %d text files, more than %d: join some", len(t.files), maxInputs)
+	}
 	var out []Input
-	for _, path := range files {
+	for _, path := range t.files {
 		sum, n, err := hashFile(ctx, path)
 		if err != nil {
 			return nil, err
 		}
-		if expect != "" && sum != expect {
-			return nil, fmt.Errorf("%s has the sha256 %s, the corpus is known by %s: delete the file so that it is fetched again", path, sum, expect)
+		if t.expect != "" && sum != t.expect {
+			return nil, fmt.Errorf("%s has the sha256 %s, the corpus is known by %s: delete the file so that it is fetched again", path, sum, t.expect)
 		}
-		out = append(out, Input{Name: filepath.Base(path), Bytes: n, SHA256: sum})
+		out = append(out, Input{Name: label(path), Bytes: n, SHA256: sum})
 	}
 	return out, nil
 }
@@ -104,20 +109,6 @@ func hashFile(ctx context.Context, path string) (sum string, size int64, err err
 // sameText tells whether two manifests are about the same tokens.
 func (m *Manifest) sameText(o *Manifest) bool {
 	return m.Tokenizer == o.Tokenizer && m.Vocab == o.Vocab && m.Corpus == o.Corpus && slices.Equal(m.Inputs, o.Inputs)
-}
-
-// checkSizes is the cheap look at the shards: they are there and as long as the manifest says.
-func (m *Manifest) checkSizes(dir string) error {
-	for _, s := range m.Shards {
-		info, err := os.Stat(filepath.Join(dir, s.File))
-		if err != nil {
-			return fmt.Errorf("token shard: %w", err)
-		}
-		if info.Size() != s.Bytes {
-			return fmt.Errorf("%w: %s has %d bytes, the manifest says %d", ErrCorrupt, filepath.Join(dir, s.File), info.Size(), s.Bytes)
-		}
-	}
-	return nil
 }
 
 // cursor is where the tokens behind the last finished shard begin: Skip tokens into the block that starts at byte Offset
@@ -164,7 +155,7 @@ func (b *builder) discard() {
 	}
 	for _, e := range entries {
 		known := slices.ContainsFunc(b.manifest.Shards, func(s Shard) bool { return s.File == e.Name() })
-		if !known && strings.HasPrefix(e.Name(), "shard_") || strings.Contains(e.Name(), ".tmp") || e.Name() == journalName {
+		if !known && strings.HasPrefix(e.Name(), "shard_") || durable.IsTemp(e.Name()) || e.Name() == journalName {
 			os.Remove(filepath.Join(b.dir, e.Name())) // a leftover costs room, nothing else
 		}
 	}

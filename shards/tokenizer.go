@@ -26,6 +26,17 @@ type Tokenizer interface {
 // Tokenizers are the names that NewTokenizer knows.
 func Tokenizers() []string { return []string{"byte", "gpt2"} }
 
+// vocabOf is the number of ids of a tokenizer, without building it; 0 for a name that is not known.
+func vocabOf(name string) int {
+	switch name {
+	case "byte":
+		return byteVocab
+	case "gpt2":
+		return gpt2Vocab
+	}
+	return 0
+}
+
 // NewTokenizer builds the tokenizer of that name.
 func NewTokenizer(name string) (Tokenizer, error) {
 	switch name {
@@ -37,11 +48,13 @@ func NewTokenizer(name string) (Tokenizer, error) {
 	return nil, fmt.Errorf("tokenizer %q is not known; use one of %s", name, strings.Join(Tokenizers(), ", "))
 }
 
+const byteVocab = 256
+
 // byteTokenizer has one id per byte. NUL, which text does not contain, separates documents.
 type byteTokenizer struct{}
 
 func (byteTokenizer) Name() string        { return "byte" }
-func (byteTokenizer) Vocab() int          { return 256 }
+func (byteTokenizer) Vocab() int          { return byteVocab }
 func (byteTokenizer) Separator() int32    { return 0 }
 func (byteTokenizer) cut(text []byte) int { return len(text) }
 
@@ -55,8 +68,8 @@ func (byteTokenizer) Append(dst []int32, text []byte) []int32 {
 func (byteTokenizer) Decode(ids []int32) ([]byte, error) {
 	out := make([]byte, len(ids))
 	for i, id := range ids {
-		if id < 0 || id > 255 {
-			return nil, fmt.Errorf("token %d at position %d is outside of the vocabulary of 256", id, i)
+		if id < 0 || id >= byteVocab {
+			return nil, fmt.Errorf("token %d at position %d is outside of the vocabulary of %d", id, i, byteVocab)
 		}
 		out[i] = byte(id)
 	}
