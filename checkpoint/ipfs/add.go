@@ -60,13 +60,21 @@ func addFolder(ctx context.Context, dag format.DAGService, files []checkpoint.Fi
 }
 
 func addFile(ctx context.Context, dag format.DAGService, f checkpoint.File) (format.Node, error) {
-	params := helpers.DagBuilderParams{
+	return layout(dagParams(dag), chunker.NewSizeSplitter(contextReader{ctx, f.Data}, ChunkSize))
+}
+
+// dagParams are those of `ipfs add --cid-version=1 --raw-leaves`.
+func dagParams(dag format.DAGService) helpers.DagBuilderParams {
+	return helpers.DagBuilderParams{
 		Maxlinks:   helpers.DefaultLinksPerBlock,
 		RawLeaves:  true,
 		CidBuilder: builder,
 		Dagserv:    dag,
 	}
-	b, err := params.New(chunker.NewSizeSplitter(contextReader{ctx, f.Data}, ChunkSize))
+}
+
+func layout(params helpers.DagBuilderParams, chunks chunker.Splitter) (format.Node, error) {
+	b, err := params.New(chunks)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,11 +13,10 @@ import (
 	"github.com/ipfs/boxo/bitswap/message"
 	"github.com/ipfs/boxo/bitswap/network/bsnet"
 	"github.com/ipfs/boxo/blockstore"
-	"github.com/ipfs/boxo/exchange"
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"go.uber.org/goleak"
@@ -26,8 +26,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if inChild() {
-		child()
+	if job, ok := os.LookupEnv(childEnv); ok {
+		os.Exit(child(job))
 	}
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"), // ends within 30 s of Close
@@ -194,7 +194,7 @@ func TestFetchGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost := map[cid.Cid]bool{}
-	if err := a.each(t.Context(), func(c cid.Cid, size int64) error {
+	if err := each(t.Context(), a.local, func(c cid.Cid, size int64) error {
 		if size == ChunkSize && len(lost) < 2 {
 			lost[c] = true
 		}
@@ -344,7 +344,10 @@ func TestCollectSparesWhatIsUnderWay(t *testing.T) {
 	}
 }
 
-var (
-	_ network.Notifiee
-	_ exchange.Interface = (*bitswap)(nil)
-)
+func mustBlock(b []byte, c cid.Cid) blocks.Block {
+	out, err := blocks.NewBlockWithCid(b, c)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}

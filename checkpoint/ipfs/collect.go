@@ -7,12 +7,13 @@ import (
 	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/go-cid"
+	format "github.com/ipfs/go-ipld-format"
 
 	"github.com/skein-train/skein/checkpoint"
 )
 
 // Collect implements checkpoint.Store: it marks what the pins reach, and what is here of folders that are being fetched,
-// and sweeps the rest. If the marking fails, because a pinned
+// and sweeps the rest. Streamed blocks stay for as long as the quota has room for them, if there is one. If the marking fails, because a pinned
 // block is missing say, nothing is deleted.
 func (s *Store) Collect(ctx context.Context) (checkpoint.Usage, error) {
 	defer s.local.GCLock(ctx).Unlock(ctx)
@@ -21,8 +22,8 @@ func (s *Store) Collect(ctx context.Context) (checkpoint.Usage, error) {
 		return checkpoint.Usage{}, fmt.Errorf("collect: %w; nothing was deleted", err)
 	}
 	var removed checkpoint.Usage
-	err = s.each(ctx, func(c cid.Cid, size int64) error {
-		if live.Has(c) {
+	err = each(ctx, s.local, func(c cid.Cid, size int64) error {
+		if live.Has(c) || s.quota.isLoose(c) {
 			return nil
 		}
 		removed.Blocks++
@@ -73,7 +74,7 @@ func blockKey(c cid.Cid) cid.Cid { return cid.NewCidV1(cid.Raw, c.Hash()) }
 
 // Usage implements checkpoint.Store.
 func (s *Store) Usage(ctx context.Context) (u checkpoint.Usage, err error) {
-	err = s.each(ctx, func(_ cid.Cid, size int64) error {
+	err = each(ctx, s.local, func(_ cid.Cid, size int64) error {
 		u.Blocks++
 		u.Bytes += size
 		return nil
@@ -82,15 +83,18 @@ func (s *Store) Usage(ctx context.Context) (u checkpoint.Usage, err error) {
 }
 
 // each calls do with every stored block's key and size in bytes.
-func (s *Store) each(ctx context.Context, do func(cid.Cid, int64) error) error {
+func each(ctx context.Context, blocks blockstore.Blockstore, do func(cid.Cid, int64) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the sender if we leave early
-	keys, err := blockstore.Blockstore(s.local).AllKeysChan(ctx)
+	keys, err := blocks.AllKeysChan(ctx)
 	if err != nil {
 		return err
 	}
 	for c := range keys {
-		size, err := s.local.GetSize(ctx, c)
+		size, err := blocks.GetSize(ctx, c)
+		if format.IsNotFound(err) {
+			continue // it went meanwhile
+		}
 		if err != nil {
 			return err
 		}

@@ -144,6 +144,7 @@ func (f *fetch) branches(ctx context.Context, all []piece) ([]node, error) {
 	var mu sync.Mutex
 	var out []node
 	return out, f.each(ctx, all, func(ctx context.Context, p piece) error {
+		f.store.quota.claim(p.cid)
 		b, err := f.store.local.Get(ctx, p.cid)
 		if format.IsNotFound(err) {
 			b, err = f.ask(ctx, p.cid)
@@ -170,6 +171,7 @@ func (f *fetch) branches(ctx context.Context, all []piece) ([]node, error) {
 }
 
 func (f *fetch) leaf(ctx context.Context, p piece) error {
+	f.store.quota.claim(p.cid)
 	size, err := f.store.local.GetSize(ctx, p.cid)
 	if format.IsNotFound(err) {
 		var b blocks.Block
@@ -177,6 +179,7 @@ func (f *fetch) leaf(ctx context.Context, p piece) error {
 			size = len(b.RawData())
 		}
 	}
+	f.store.quota.claim(p.cid) // somebody may have read it here in between
 	if err == nil && int64(size) != p.size {
 		err = fmt.Errorf("%w: block %s does not fit into its file", checkpoint.ErrRefused, p.cid)
 	}
@@ -209,7 +212,7 @@ func (f *fetch) expect(size int64) error {
 	if f.MaxBytes > 0 && f.known.Bytes > f.MaxBytes {
 		return fmt.Errorf("%w: it has more than the %d bytes that are allowed", checkpoint.ErrRefused, f.MaxBytes)
 	}
-	return nil
+	return f.store.quota.fits(f.known.Bytes)
 }
 
 // here notes that one of the expected blocks is here.
@@ -260,8 +263,23 @@ func emptyBlock(c cid.Cid) (blocks.Block, bool) {
 	return b, err == nil
 }
 
-// ask gets a block from elsewhere, checks it and stores it.
+// ask gets a block from elsewhere, checks it and stores it, to stay.
 func (s *Store) ask(ctx context.Context, c cid.Cid) (blocks.Block, error) {
+	return s.take(ctx, c, s.local.Put)
+}
+
+// stream is ask for readers: what they get may go again, if there is a quota, and they do not wait for ever.
+func (s *Store) stream(ctx context.Context, c cid.Cid) (blocks.Block, error) {
+	put := s.local.Put
+	if s.quota != nil {
+		put = s.quota.PutLoose
+	}
+	return s.inTime(ctx, c, func(ctx context.Context, c cid.Cid) (blocks.Block, error) { return s.take(ctx, c, put) })
+}
+
+// take gets a block from elsewhere, checks it and puts it away. The lock keeps it out of a collection that has already
+// looked at the block's parents.
+func (s *Store) take(ctx context.Context, c cid.Cid, put func(context.Context, blocks.Block) error) (blocks.Block, error) {
 	b, err := s.elsewhere(ctx, c)
 	if err != nil {
 		return nil, err
@@ -269,38 +287,22 @@ func (s *Store) ask(ctx context.Context, c cid.Cid) (blocks.Block, error) {
 	if _, err := parse(c, b.RawData()); err != nil {
 		return nil, err
 	}
-	if err := s.put(ctx, b); err != nil {
+	lock := s.local.PinLock(ctx)
+	err = put(ctx, b)
+	lock.Unlock(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if s.exchange != nil {
-		return b, s.exchange.NotifyNewBlocks(ctx, b)
-	}
-	return b, nil
+	return b, s.exchange.NotifyNewBlocks(ctx, b)
 }
 
+// elsewhere gets a block from peers.
 func (s *Store) elsewhere(ctx context.Context, c cid.Cid) (blocks.Block, error) {
-	if b, ok := emptyBlock(c); ok {
-		return b, nil
-	}
 	if s.exchange == nil {
 		return nil, format.ErrNotFound{Cid: c}
 	}
-	return s.exchange.GetBlock(ctx, c)
-}
-
-// put stores a block. The lock keeps it out of a collection that has already looked at the block's parents.
-func (s *Store) put(ctx context.Context, b blocks.Block) error {
-	defer s.local.PinLock(ctx).Unlock(ctx)
-	return s.local.Put(ctx, b)
-}
-
-// stream is ask for readers, who do not wait for ever.
-func (s *Store) stream(ctx context.Context, c cid.Cid) (blocks.Block, error) {
-	waiting, cancel := context.WithTimeout(ctx, s.wait)
-	defer cancel()
-	b, err := s.ask(waiting, c)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return nil, s.silent(fmt.Sprintf("block %s did not come for %v", c, s.wait))
+	if b, ok := emptyBlock(c); ok {
+		return b, nil
 	}
-	return b, err
+	return s.exchange.GetBlock(ctx, c)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/ipfs/boxo/blockservice"
 	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/exchange"
+	"github.com/ipfs/boxo/filestore"
 	"github.com/ipfs/boxo/ipld/merkledag"
 	pinner "github.com/ipfs/boxo/pinning/pinner"
 	"github.com/ipfs/boxo/pinning/pinner/dspinner"
@@ -38,6 +39,13 @@ type Options struct {
 	// Exchange builds what fetches absent blocks from elsewhere and is told of new ones, over the store's own blocks;
 	// bitswap, say. nil is offline. The store closes it.
 	Exchange func(blockstore.Blockstore) exchange.Interface
+	// Extra finds raw blocks of at most MaxRaw bytes by their SHA-256 outside of the store. The exchange serves them too. It
+	// may be called from any goroutine; bytes that do not match are not sent. nil: none.
+	Extra func(hash [32]byte) ([]byte, bool)
+	// Quota bounds the bytes of the blocks on disk; 0: no bound. Blocks that reading brought (not Fetch, Pin or Add) are
+	// dropped, those not used for the longest time first, when room is needed. What must stay and does not fit is
+	// refused with ErrQuota.
+	Quota int64
 	// Wait is how long a read waits for a block from the exchange; 2 minutes if it is 0.
 	Wait time.Duration
 	// Cache is how many bytes of blocks stay in memory for io.ReaderAt; 32 MiB if it is 0.
@@ -59,6 +67,9 @@ type Store struct {
 	dag      format.DAGService
 	pinner   pinner.Pinner
 	wait     time.Duration
+
+	quota      *budget // nil without a quota
+	references *filestore.FileManager
 }
 
 var _ checkpoint.Store = (*Store)(nil)
@@ -101,13 +112,16 @@ func openError(dir string, err error) error {
 	return fmt.Errorf("checkpoint store %s: %w", dir, explain(err))
 }
 
-// explain marks a full disk and an absent block with the errors of package checkpoint.
+// explain marks a full disk, an absent and a changed block with the errors of package checkpoint.
 func explain(err error) error {
+	var changed *filestore.CorruptReferenceError
 	switch {
 	case isDiskFull(err):
 		return fmt.Errorf("%w: free some space, or lower checkpoint.keep: %w", checkpoint.ErrDiskFull, err)
 	case format.IsNotFound(err):
 		return fmt.Errorf("%w: %w", checkpoint.ErrNotFound, err)
+	case errors.As(err, &changed):
+		return fmt.Errorf("%w: a file that was added was changed or moved: %w; add it again", checkpoint.ErrCorrupt, err)
 	}
 	return err
 }
@@ -120,27 +134,68 @@ func isDiskFull(err error) bool {
 }
 
 func over(ctx context.Context, data datastore.Batching, o Options) (*Store, error) {
-	// Collect must see every block, so nothing may be cached between it and the datastore.
-	local := blockstore.NewGCBlockstore(blockstore.NewBlockstore(data), blockstore.NewGCLocker())
-	var x exchange.Interface
-	if o.Exchange != nil {
-		x = o.Exchange(local)
-	}
-	service := blockservice.New(local, x)
-	s := &Store{
-		folders: folders{local: local, nodes: newNodeCache(cmp.Or(o.Cache, defaultCache))},
-		data:    data, local: local, exchange: x, service: service, dag: merkledag.NewDAGService(service),
-		wait: cmp.Or(o.Wait, defaultWait),
-	}
-	if x != nil {
-		s.bring = s.stream
-	}
-	p, err := dspinner.New(ctx, data, s.dag)
+	s := &Store{data: data, wait: cmp.Or(o.Wait, defaultWait)}
+	blocks, err := s.layers(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	s.pinner = p
+	// Collect must see every block, so nothing may be cached between it and the datastore.
+	s.local = blockstore.NewGCBlockstore(blocks, blockstore.NewGCLocker())
+	s.folders = folders{local: s.local, nodes: newNodeCache(cmp.Or(o.Cache, defaultCache))}
+	if o.Exchange != nil {
+		s.exchange = o.Exchange(served(s.local, o))
+		s.bring = s.stream
+	}
+	s.service = blockservice.New(s.local, s.exchange, blockservice.WriteThrough(s.quota != nil)) // the quota wants to know what is added again
+	s.dag = merkledag.NewDAGService(s.service)
+	if s.pinner, err = dspinner.New(ctx, data, s.dag); err != nil {
+		return nil, errors.Join(err, s.service.Close())
+	}
+	if err := s.loosenRest(ctx); err != nil {
+		return nil, errors.Join(err, s.service.Close())
+	}
 	return s, nil
+}
+
+// layers are blocks of our own, below them references to those in other files, and the quota on top.
+func (s *Store) layers(ctx context.Context, o Options) (blockstore.Blockstore, error) {
+	own := blockstore.NewBlockstore(s.data)
+	root, err := filepath.Abs(string(filepath.Separator)) // with the volume, where there are volumes
+	if err != nil {
+		return nil, err
+	}
+	s.references = filestore.NewFileManager(s.data, root)
+	s.references.AllowFiles = true
+	all := filestore.NewFilestore(own, s.references, nil)
+	if o.Quota == 0 {
+		return all, nil
+	}
+	s.quota, err = newBudget(ctx, own, all, o.Quota)
+	return s.quota, err
+}
+
+func served(local blockstore.Blockstore, o Options) blockstore.Blockstore {
+	if o.Extra == nil {
+		return local
+	}
+	return withExtra{local, o.Extra}
+}
+
+// loosenRest lets go, under a quota, of what an earlier process streamed or left behind.
+func (s *Store) loosenRest(ctx context.Context) error {
+	if s.quota == nil {
+		return nil
+	}
+	live, err := s.mark(ctx)
+	if err != nil {
+		return err
+	}
+	return each(ctx, s.local, func(c cid.Cid, _ int64) error {
+		if !live.Has(c) {
+			s.quota.loosen(c)
+		}
+		return nil
+	})
 }
 
 // Pin implements checkpoint.Store.
@@ -155,7 +210,9 @@ func (s *Store) Pin(ctx context.Context, id, name string) error {
 		}
 	}
 	defer s.local.PinLock(ctx).Unlock(ctx)
-	if err := merkledag.Walk(ctx, s.here().linksOf, c, cid.NewSet().Visit, merkledag.Concurrency(32)); err != nil {
+	seen := cid.NewSet()
+	visit := func(c cid.Cid) bool { s.quota.claim(c); return seen.Visit(c) } // one at a time, says Walk
+	if err := merkledag.Walk(ctx, s.here().linksOf, c, visit, merkledag.Concurrency(32)); err != nil {
 		return fmt.Errorf("pin %s: %w", id, explain(err))
 	}
 	if err := s.pin(ctx, c, name); err != nil {
