@@ -12,12 +12,13 @@ import (
 	"strings"
 )
 
-// ManifestName is the file of a folder of token shards that holds their manifest.
-const ManifestName = "manifest.json"
-
 const (
+	// ManifestName is the file of a folder of token shards that holds their manifest.
+	ManifestName = "manifest.json"
+	// MaxManifest is the most bytes that it may have. A manifest within the other limits has fewer.
+	MaxManifest = 16 << 20
+
 	manifestVersion = 1
-	maxManifest     = 16 << 20 // bytes; what keeps the limits below is shorter
 	maxShards       = 1 << 15
 	maxInputs       = 1 << 14
 	maxInputBytes   = 1 << 48 // of one text file, so that no sum overflows
@@ -58,7 +59,7 @@ func ReadManifest(dir string) (*Manifest, error) {
 		return nil, fmt.Errorf("open token shards in %s (make them with `skein data prepare`): %w", dir, err)
 	}
 	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	src, err := io.ReadAll(io.LimitReader(f, MaxManifest+1))
 	if err != nil {
 		return nil, fmt.Errorf("read manifest in %s: %w", dir, err)
 	}
@@ -86,8 +87,8 @@ func DecodeManifest(b []byte) (*Manifest, error) {
 }
 
 func parseManifest(b []byte) (*Manifest, error) {
-	if len(b) > maxManifest {
-		return nil, fmt.Errorf("%d bytes, more than %d", len(b), maxManifest)
+	if len(b) > MaxManifest {
+		return nil, fmt.Errorf("%d bytes, more than %d", len(b), MaxManifest)
 	}
 	m := &Manifest{}
 	raw := struct { // the lists shadow those of the manifest: they are decoded with a limit

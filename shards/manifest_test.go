@@ -98,7 +98,7 @@ func TestDecodeManifestRefuses(t *testing.T) {
 		edit(`"shards": [`, `"shards": null, "s": [`):                         "no list",
 		edit(`"inputs": [`, `"inputs": [], "s": [`):                           "0 inputs",
 		`{"shards":[` + strings.Repeat("{},", maxShards) + `{}],"inputs":[]}`: "more than 32768",
-		strings.Repeat(" ", maxManifest+1):                                    "more than 16777216",
+		strings.Repeat(" ", MaxManifest+1):                                    "more than 16777216",
 	} {
 		m, err := DecodeManifest([]byte(src))
 		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), want) || m != nil {
