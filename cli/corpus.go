@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"path/filepath"
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/skein-train/skein/aggregator"
 	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/shards"
 )
@@ -20,20 +18,45 @@ func shardsDir(runs string, d configs.Data) string {
 	return filepath.Join(runs, ".shards", d.Tokenizer+"-"+hex.EncodeToString(sum[:4]))
 }
 
-// openData makes the run's token shards if they are not there yet, and opens them. The hash names the tokens.
-func openData(ctx context.Context, c configs.Config, runs string, out *console) (*shards.Dataset, aggregator.Hash, error) {
+// corpus is the run's token shards: those of this machine, or streamed from peers.
+type corpus struct {
+	dir      string // where their files are; empty if they are streamed
+	cid      string // of their folder on IPFS
+	manifest *shards.Manifest
+	data     *shards.Dataset
+}
+
+// prepareCorpus makes the run's token shards if they are not there yet, and opens them.
+func prepareCorpus(ctx context.Context, c configs.Config, runs string, out *console) (*corpus, error) {
 	dir := shardsDir(runs, c.Data)
 	m, err := shards.Prepare(ctx, shards.Spec{Source: c.Data.Source, Tokenizer: c.Data.Tokenizer}, dir, func(done, total int64) {
 		out.update("tokenizing %s: %s of %s", c.Data.Source, humanize.Bytes(uint64(done)), humanize.Bytes(uint64(total)))
 	})
 	out.update("")
 	if err != nil {
-		return nil, aggregator.Hash{}, err
+		return nil, err
 	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return nil, aggregator.Hash{}, err
+	data, err := shards.Open(dir, streamOf(c))
+	return &corpus{dir: dir, manifest: m, data: data}, err
+}
+
+// streamOf says how the tokens are cut and ordered.
+func streamOf(c configs.Config) shards.Options {
+	return shards.Options{SeqLen: c.Data.SeqLen, Seed: c.Seed, ValFraction: c.Data.ValFraction}
+}
+
+// files are the paths of what is handed out to joiners, within dir.
+func (c *corpus) files() []string {
+	out := []string{shards.ManifestName}
+	for _, s := range c.manifest.Shards {
+		out = append(out, s.File)
 	}
-	data, err := shards.Open(dir, shards.Options{SeqLen: c.Data.SeqLen, Seed: c.Seed, ValFraction: c.Data.ValFraction})
-	return data, sha256.Sum256(b), err
+	return out
+}
+
+func (c *corpus) close() error {
+	if c.data == nil {
+		return nil
+	}
+	return c.data.Close()
 }

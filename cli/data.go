@@ -41,13 +41,12 @@ func newDataVerb(name, short string, act func(cmd *cobra.Command, c configs.Conf
 
 func prepareData(cmd *cobra.Command, c configs.Config, _ string) error {
 	out := newConsole(cmd.OutOrStdout())
-	data, _, err := openData(cmd.Context(), c, runsDir(cmd), out)
+	made, err := prepareCorpus(cmd.Context(), c, runsDir(cmd), out)
 	if err != nil {
 		return err
 	}
-	defer data.Close()
-	out.line("%s training and %s validation sequences of %d tokens", humanize.Comma(int64(data.Windows())), humanize.Comma(int64(data.Validations())), c.Data.SeqLen)
-	return nil
+	out.line("%s training and %s validation sequences of %d tokens", humanize.Comma(int64(made.data.Windows())), humanize.Comma(int64(made.data.Validations())), c.Data.SeqLen)
+	return made.close()
 }
 
 func verifyData(cmd *cobra.Command, _ configs.Config, dir string) error {

@@ -14,7 +14,7 @@ import (
 
 // glance evaluates on the first few batches of the validation split, during the run; nil if there is no split.
 func (s *session) glance(ctx context.Context, w *worker, params gradients.Vec) (*float64, error) {
-	n := min(s.data.Validations(), s.cfg.Eval.Batches*s.cfg.Train.MicroBatchSize)
+	n := min(s.corpus.data.Validations(), s.cfg.Eval.Batches*s.cfg.Train.MicroBatchSize)
 	if n == 0 {
 		return nil, nil
 	}
@@ -28,7 +28,7 @@ func (s *session) glance(ctx context.Context, w *worker, params gradients.Vec) (
 // validate evaluates the final parameters on the whole validation split, each local worker a part of it, and lists
 // the loss with their checkpoint; nil if there is no split.
 func (s *session) validate(ctx context.Context) (*float64, error) {
-	n := s.data.Validations()
+	n := s.corpus.data.Validations()
 	if n == 0 {
 		return nil, nil
 	}

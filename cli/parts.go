@@ -100,6 +100,14 @@ func engineOf(c configs.Config) (engine.Engine, error) {
 	return auto.Open(engine.Options{Kind: c.Train.Engine, Precision: c.Train.Precision, Threads: threadsOf(c)})
 }
 
+// replicaOptions lacks the engine.
+func replicaOptions(c configs.Config, vocab int) trainer.Options {
+	return trainer.Options{
+		Model: modelOf(c, vocab), Fragments: c.Sync.Fragments, Inner: innerOf(c),
+		BatchSize: c.Train.BatchSize, MicroBatchSize: c.Train.MicroBatchSize, Steps: uint64(c.Train.Steps), Seed: c.Seed,
+	}
+}
+
 // replica is a trainer's Replica behind the aggregator's port.
 type replica struct {
 	*trainer.Replica
@@ -111,10 +119,9 @@ func newReplica(c configs.Config, data shards.Source) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := trainer.New(trainer.Options{
-		Model: modelOf(c, data.Vocab()), Fragments: c.Sync.Fragments, Inner: innerOf(c),
-		BatchSize: c.Train.BatchSize, MicroBatchSize: c.Train.MicroBatchSize, Steps: uint64(c.Train.Steps), Seed: c.Seed, Engine: e,
-	}, data)
+	o := replicaOptions(c, data.Vocab())
+	o.Engine = e
+	r, err := trainer.New(o, data)
 	if err != nil {
 		e.Close()
 		return nil, err
@@ -140,11 +147,16 @@ type paced struct {
 	*replica
 	cores cores
 	step  *atomic.Uint64 // the last one taken
+
+	expect func(start, count uint64) // nil, or told which sequences come next
 }
 
 // Begin implements aggregator.Replica.
 func (p paced) Begin(first, start, count uint64) error {
 	p.step.Store(first - 1)
+	if p.expect != nil {
+		p.expect(start, count)
+	}
 	return p.replica.Begin(first, start, count)
 }
 

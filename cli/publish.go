@@ -12,14 +12,17 @@ import (
 	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/gradients"
 	"github.com/skein-train/skein/shards"
+	"github.com/skein-train/skein/swarm"
 )
 
-func (s *session) openStore(ctx context.Context) error {
-	store, err := ipfs.Open(ctx, s.dir.ipfs(), ipfs.Options{})
-	if err != nil {
-		return err
-	}
-	s.store = store
+// openStore opens the run's blocks and puts them online at a peer of this machine: what they hold is served there, and what
+// they lack is asked for.
+func (s *session) openStore(ctx context.Context, at *swarm.Node, quota int64) (err error) {
+	s.store, err = ipfs.Open(ctx, s.dir.ipfs(), ipfs.Options{Exchange: ipfs.Bitswap(at.Host())})
+	return err
+}
+
+func (s *session) openTokenizer(context.Context) error {
 	tokenizer, err := shards.NewTokenizer(s.cfg.Data.Tokenizer)
 	if err != nil {
 		return err
@@ -42,7 +45,7 @@ func (s *session) publish(ctx context.Context, w *worker, l aggregator.Landing, 
 	}
 	state := l.Worker.State()
 	model := s.cfg.Model
-	model.VocabSize = modelOf(s.cfg, s.data.Vocab()).VocabSize
+	model.VocabSize = modelOf(s.cfg, vocabOf(s.cfg)).VocabSize
 	cid, err = checkpoint.Keeper{Store: s.store, Index: index, Keep: s.cfg.Checkpoint.Keep}.Publish(ctx, &checkpoint.Checkpoint{
 		Manifest: s.manifest, Certificates: certificates, Recipe: s.cfg.Recipe(), Model: model, Tokenizer: s.tokenizer,
 		Layout: s.layout, Seq: n, Step: l.Step, Anchor: state.Anchor, Outer: state.Outer, Root: l.Worker.Root(), Parent: parent,
@@ -50,7 +53,7 @@ func (s *session) publish(ctx context.Context, w *worker, l aggregator.Landing, 
 	if err != nil {
 		return "", err
 	}
-	return cid, s.members.Announce(n, cid)
+	return cid, s.seat.members.Announce(n, cid)
 }
 
 // certificatesUpTo reads the log from the genesis to round n.

@@ -19,6 +19,8 @@ type reporter struct {
 	started time.Time
 	mu      sync.Mutex // a worker that fell out of the roster may still be reporting when the next one starts
 	last    record
+
+	newest, older aggregator.Seq // rounds of the last two checkpoints that were announced
 }
 
 func newReporter(s *session) (*reporter, error) {
@@ -32,8 +34,12 @@ func newReporter(s *session) (*reporter, error) {
 // wall is the run's time so far in seconds, without the pauses between its lives.
 func (r *reporter) wall() float64 { return r.earlier.WallS + time.Since(r.started).Seconds() }
 
-// reports says whether worker w is the one to report a landing.
+// reports says whether worker w is the one to report a landing. On a machine without a seat that is the first one: it follows
+// the log even while it is not in the roster.
 func (r *reporter) reports(w *worker, l aggregator.Landing) bool {
+	if r.seat == nil {
+		return w == r.workers[0]
+	}
 	for _, peer := range l.Worker.Chain().Roster().Peers() {
 		for _, local := range r.workers {
 			if local.signer.ID == peer {
@@ -55,26 +61,49 @@ func (r *reporter) landed(ctx context.Context, w *worker, l aggregator.Landing) 
 	if err != nil {
 		return err
 	}
-	if every := uint64(r.cfg.Eval.Every); every > 0 && rec.Round%every == 0 && l.Certificate.Seq < r.manifest.Schedule.Rounds() {
+	if r.seat != nil {
+		if err := r.care(ctx, w, l, &rec); err != nil {
+			return err
+		}
+	}
+	r.out.update("") // what it says is of the round before
+	r.out.line("%s", r.describe(ctx, l, rec))
+	r.last = rec
+	return r.file.append(rec)
+}
+
+// care is what the machine that started the run does for it: evaluations and checkpoints.
+func (r *reporter) care(ctx context.Context, w *worker, l aggregator.Landing, rec *record) (err error) {
+	last := l.Certificate.Seq == r.manifest.Schedule.Rounds()
+	if every := uint64(r.cfg.Eval.Every); every > 0 && rec.Round%every == 0 && !last {
 		if rec.EvalLoss, err = r.glance(ctx, w, l.Worker.State().Anchor); err != nil {
 			return err
 		}
 	}
-	if rec.Round%uint64(r.cfg.Checkpoint.Every) == 0 || l.Certificate.Seq == r.manifest.Schedule.Rounds() {
+	if rec.Round%uint64(r.cfg.Checkpoint.Every) == 0 || last {
 		if rec.Checkpoint, err = r.publish(ctx, w, l, rec.EvalLoss); err != nil {
 			return err
 		}
+		r.older, r.newest = r.newest, l.Certificate.Seq
 	}
-	schedule := r.manifest.Schedule
-	left := time.Duration(0)
+	return nil
+}
+
+// describe is the line of a round.
+func (r *reporter) describe(ctx context.Context, l aggregator.Landing, rec record) string {
+	schedule, left := r.manifest.Schedule, time.Duration(0)
 	if done := rec.Step; done > 0 {
 		left = time.Duration(r.wall() / float64(done) * float64(schedule.Steps-done) * float64(time.Second))
 	}
-	ddp := ddpBytes(r.cfg.Swarm.LocalWorkers, r.layout.Len(), rec.Step)
-	r.out.update("") // what it says is of the round before
-	r.out.line("%s", roundLine(rec, uint64(schedule.Rounds()), schedule.Steps, r.cfg.Swarm.LocalWorkers, ddp, left))
-	r.last = rec
-	return r.file.append(rec)
+	peers := max(r.cfg.Swarm.LocalWorkers, len(l.Worker.Chain().Roster().Slots()), rec.PeersActive)
+	ddp := ddpBytes(peers, r.layout.Len(), rec.Step)
+	line := roundLine(rec, uint64(schedule.Rounds()), schedule.Steps, peers, ddp, left)
+	if r.remark != nil {
+		if word := r.remark(ctx, l); word != "" {
+			line += "  " + word
+		}
+	}
+	return line
 }
 
 // record measures one round.
@@ -114,8 +143,10 @@ func (r *reporter) record(ctx context.Context, w *worker, l aggregator.Landing) 
 func (r *reporter) count(rec *record) {
 	sent, received := r.traffic()
 	rec.BytesSent, rec.BytesRecv = r.earlier.BytesSent+sent, r.earlier.BytesRecv+received
-	sent, received = r.seat.Traffic()
-	rec.SeatSent, rec.SeatRecv = r.earlier.SeatSent+sent, r.earlier.SeatRecv+received
+	if r.seat != nil {
+		sent, received = r.seat.node.Traffic()
+		rec.SeatSent, rec.SeatRecv = r.earlier.SeatSent+sent, r.earlier.SeatRecv+received
+	}
 }
 
 // cosine is the mean cosine between the counted pseudo-gradients.

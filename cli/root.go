@@ -66,6 +66,7 @@ func newRootCommand() *cobra.Command {
 	root.PersistentFlags().String("runs", defaultRuns, "folder that holds the runs")
 	root.AddCommand(
 		newRunCommand(),
+		newJoinCommand(),
 		newSampleCommand(),
 		newCheckpointCommand(),
 		newExportCommand(),

@@ -16,6 +16,7 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 
+	"github.com/skein-train/skein/aggregator"
 	"github.com/skein-train/skein/configs"
 )
 
@@ -70,7 +71,7 @@ func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error
 	if f.resume && s.dir.finished() {
 		return fmt.Errorf("%s is finished; look at it with: %s", dir, dir.command("sample"))
 	}
-	if s.data, s.dataHash, err = openData(ctx, cfg, dir.runs(), out); err != nil {
+	if s.corpus, err = prepareCorpus(ctx, cfg, dir.runs(), out); err != nil {
 		return err
 	}
 	if err := dir.begin(cfg, f.resume, f.fresh); err != nil {
@@ -107,14 +108,36 @@ func explain(err error, dir runDir) error {
 // run is one life of the run, from opening its parts to the summary.
 func (s *session) run(ctx context.Context) (sum summary, err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
-	if err := s.open(ctx); err != nil {
+	err = open(ctx, s.openParts, s.openTokenizer, s.openKeys, s.openReplicas, s.openSnapshots, s.shareData, s.openManifest,
+		s.openSeat, s.openWorkers, s.openReport, s.announceAgain)
+	if err != nil {
 		return sum, err
 	}
 	s.introduce()
-	if err := s.train(ctx); err != nil {
+	if err := s.train(ctx, s.watch); err != nil {
 		return sum, err
 	}
 	return s.finish(ctx)
+}
+
+// openWorkers brings up what lies between the committee's seat and the local workers' loops.
+func (s *session) openWorkers(ctx context.Context) error {
+	err := s.openStore(ctx, s.seat.node, 0)
+	if err == nil {
+		err = s.openNodes(ctx, nearby(s.seat.node.Addrs())...)
+	}
+	if err == nil {
+		err = s.openLoops(ctx)
+	}
+	return err
+}
+
+// announceAgain repeats the announcement of the last checkpoint: it may have died with an earlier life.
+func (s *session) announceAgain(context.Context) error {
+	if at := s.report.last; at.Checkpoint != "" {
+		return s.seat.members.Announce(aggregator.Seq(at.Round), at.Checkpoint)
+	}
+	return nil
 }
 
 // introduce says what is about to happen.
@@ -124,11 +147,22 @@ func (s *session) introduce() {
 		humanize.Comma(int64(s.layout.Len())), c.Swarm.LocalWorkers, strings.ToUpper(c.Outer.Method))
 	s.out.line("engine  %s", s.workers[0].replica.Engine())
 	s.out.line("data    %s, %s sequences of %d tokens, and %d for validation", c.Data.Source,
-		humanize.Comma(int64(s.data.Windows())), c.Data.SeqLen, s.data.Validations())
-	s.out.line("listens %s", strings.Join(s.seat.Addrs(), " "))
+		humanize.Comma(int64(s.corpus.data.Windows())), c.Data.SeqLen, s.corpus.data.Validations())
+	s.out.line("listens %s", strings.Join(s.seat.node.Addrs(), " "))
+	s.out.line("join    skein join %s", invitation(s.seat.node.Addrs()))
 	if at := s.report.last; at.Round > 0 {
 		s.out.line("resumes after round %d", at.Round)
 	}
+}
+
+// invitation is the address to give to others: one that other machines can dial, if there is one.
+func invitation(addrs []string) string {
+	for _, a := range addrs {
+		if !strings.HasPrefix(a, "/ip4/127.") && !strings.HasPrefix(a, "/ip6/::1/") {
+			return a
+		}
+	}
+	return strings.Join(addrs[:min(1, len(addrs))], "")
 }
 
 // finish evaluates the final model on the whole validation split and writes the summary.

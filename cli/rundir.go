@@ -36,6 +36,8 @@ func (d runDir) metrics() string  { return filepath.Join(string(d), "metrics.jso
 func (d runDir) summary() string  { return filepath.Join(string(d), "summary.json") }
 func (d runDir) ipfs() string     { return filepath.Join(string(d), "ipfs") }
 func (d runDir) manifest() string { return filepath.Join(string(d), "state", "manifest.bin") }
+func (d runDir) recipe() string   { return filepath.Join(string(d), "state", "recipe.json") }
+func (d runDir) invite() string   { return filepath.Join(string(d), "state", "invite") }
 func (d runDir) log() string      { return filepath.Join(string(d), "state", "committee", "log.db") }
 
 // node is the folder of one peer of this machine: "committee", "w0", "w1", ….

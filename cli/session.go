@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/skein-train/skein/aggregator"
 	"github.com/skein-train/skein/checkpoint"
+	"github.com/skein-train/skein/checkpoint/ipfs"
 	"github.com/skein-train/skein/checkpoint/snapshot"
 	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/gradients"
@@ -23,28 +23,34 @@ import (
 	"github.com/skein-train/skein/trainer"
 )
 
-// session is one life of a run on this machine: the committee's seat, the local workers, the store, and what they share.
+// session is one life of a run on this machine: the local workers, the store, and what they share. On the machine that started
+// the run it holds the committee's seat too.
 type session struct {
 	cfg       configs.Config
 	dir       runDir
 	out       *console
 	log       *slog.Logger
-	data      *shards.Dataset
-	dataHash  aggregator.Hash
+	corpus    *corpus
 	layout    gradients.Layout
 	method    aggregator.Method
 	gate      *gate
 	rate      func(step uint64) float32 // the inner learning rate
 	manifest  aggregator.SignedManifest
-	store     checkpoint.Store
+	store     *ipfs.Store
 	tokenizer checkpoint.Tokenizer
-	seat      *swarm.Node    // the committee's peer
-	order     *swarm.BoltLog // the committee's memory
-	members   *swarm.Committee
+	caps      *swarm.Caps
+	seat      *seat // nil on a machine that joined
 	workers   []*worker
 	cores     cores
 	report    *reporter
 	fault     *fault
+
+	// onLanding, if set, is called after every landing of a worker, remark adds a word to the line of a round, and paused
+	// says whether the machine's owner wants it back; expect is told which sequences of the data stream come next.
+	onLanding func(*worker, aggregator.Landing)
+	remark    func(context.Context, aggregator.Landing) string
+	paused    func() bool // nil: never
+	expect    func(start, count uint64)
 }
 
 // worker is one local worker: a replica, a peer of its own, and the loop between them.
@@ -57,18 +63,18 @@ type worker struct {
 	exchange  *swarm.Exchange
 	timed     *timed
 	snapshots *snapshot.Files
-	resume    *aggregator.Snapshot
+	resume    *aggregator.Snapshot // of an earlier life
+	start     *aggregator.Shared   // a checkpoint's state, where there is no earlier life
 	loop      *aggregator.Worker
 	step      atomic.Uint64 // the last inner step taken
+	seated    atomic.Bool   // the log has a seat for it
+	present   atomic.Bool   // it has folded all of the log that there was when it came
 
 	saved, older atomic.Uint64 // rounds of the last snapshot and of the one before it
 }
 
-// open builds everything that the run needs, in the order in which the parts depend on each other.
-func (s *session) open(ctx context.Context) (err error) {
-	steps := []func(context.Context) error{
-		s.openParts, s.openReplicas, s.openSnapshots, s.openManifest, s.openStore, s.openSwarm, s.openReport,
-	}
+// open takes the steps that bring a session up, in their order.
+func open(ctx context.Context, steps ...func(context.Context) error) error {
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -78,7 +84,7 @@ func (s *session) open(ctx context.Context) (err error) {
 }
 
 func (s *session) openParts(context.Context) (err error) {
-	if s.layout, err = trainer.LayoutOf(modelOf(s.cfg, s.data.Vocab()), s.cfg.Sync.Fragments); err != nil {
+	if s.layout, err = trainer.LayoutOf(modelOf(s.cfg, vocabOf(s.cfg)), s.cfg.Sync.Fragments); err != nil {
 		return err
 	}
 	if s.rate, err = rateOf(s.cfg); err != nil {
@@ -89,20 +95,29 @@ func (s *session) openParts(context.Context) (err error) {
 	}
 	s.gate, err = newGate(s.method, s.layout)
 	s.cores = newCores(s.cfg)
+	s.caps = swarm.NewCaps(uint64(s.cfg.Swarm.Up), uint64(s.cfg.Swarm.Down))
 	return err
 }
 
-func (s *session) openReplicas(ctx context.Context) error {
+// openKeys gives the local workers their identities.
+func (s *session) openKeys(context.Context) (err error) {
 	s.workers = make([]*worker, s.cfg.Swarm.LocalWorkers)
-	var g errgroup.Group
 	for i := range s.workers {
 		w := &worker{name: workerName(i)}
 		s.workers[i] = w
+		if w.signer, w.seed, err = s.key(w.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openReplicas builds the local workers' models.
+func (s *session) openReplicas(context.Context) error {
+	var g errgroup.Group
+	for _, w := range s.workers {
 		g.Go(func() (err error) {
-			if w.signer, w.seed, err = s.key(w.name); err != nil {
-				return err
-			}
-			w.replica, err = newReplica(s.cfg, s.data)
+			w.replica, err = newReplica(s.cfg, s.corpus.data)
 			return err
 		})
 	}
@@ -138,85 +153,27 @@ func (s *session) openSnapshots(context.Context) (err error) {
 	return nil
 }
 
-// openManifest writes the run's manifest, or reads the one that an earlier life signed.
-func (s *session) openManifest(context.Context) (err error) {
-	b, err := os.ReadFile(s.dir.manifest())
-	if err == nil {
-		if s.manifest, err = aggregator.DecodeManifest(b); err != nil {
-			return fmt.Errorf("%s: %w", s.dir.manifest(), err)
-		}
-		if s.manifest.DataHash != s.dataHash {
-			return fmt.Errorf("data.source %s holds another text than when the run was started", s.cfg.Data.Source)
-		}
-		return nil
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	owner, _, err := s.key("committee")
-	if err != nil {
-		return err
-	}
-	s.manifest = owner.SignManifest(s.describe(owner.ID))
-	if err := s.manifest.Validate(); err != nil {
-		return err
-	}
-	return writeFile(s.dir.manifest(), s.manifest.Encode())
+// listen starts a peer of this machine.
+func (s *session) listen(ctx context.Context, name string, seed [32]byte) (*swarm.Node, error) {
+	return swarm.Listen(ctx, swarm.Options{
+		Seed: seed, Listen: s.cfg.Swarm.Listen, Run: &s.manifest, Welcome: s.cfg.Recipe(), Dir: s.dir.node(name), MaxPayload: s.gate.limit,
+		Log: s.log.With("peer", name), Caps: s.caps,
+	})
 }
 
-// describe is the manifest of a new run.
-func (s *session) describe(committee aggregator.PeerID) aggregator.Manifest {
-	c := s.cfg
-	anchor := make(gradients.Vec, s.layout.Len())
-	s.workers[0].replica.Read(anchor, gradients.Fragment{Hi: len(anchor)})
-	fragments := s.layout.Fragments()
-	slots := s.method.Outer(s.layout, fragments[0]).Slots()
-	first := aggregator.NewState(anchor, slots, 0, false)
-	return aggregator.Manifest{
-		Name: c.Name, Seed: c.Seed, Committee: []aggregator.PeerID{committee}, Method: c.Outer.Method, Codec: c.Sync.Codec, Schedule: scheduleOf(c),
-		Parameters: uint64(len(anchor)), LayoutHash: aggregator.LayoutHash(s.layout), FirstRoot: aggregator.Root(fragments, first.Anchor, first.Outer),
-		DataHash: s.dataHash, RecipeHash: sha256.Sum256(s.cfg.Recipe()),
-		BatchSize: uint64(c.Train.BatchSize), SeqLen: uint64(c.Data.SeqLen), Sequences: s.data.Windows(),
-		MinPeers: c.Sync.MinPeers, Deadline: aggregator.Millis(c.Sync.Deadline.Milliseconds()), MaxStaleness: aggregator.Seq(c.Sync.MaxStaleness),
-	}
-}
-
-// openSwarm starts the committee's peer and one peer per worker, and introduces them to each other.
-func (s *session) openSwarm(ctx context.Context) (err error) {
-	_, seed, err := s.key("committee")
-	if err != nil {
-		return err
-	}
-	caps := swarm.NewCaps(uint64(s.cfg.Swarm.Up), uint64(s.cfg.Swarm.Down))
-	listen := func(name string, seed [32]byte) (*swarm.Node, error) {
-		return swarm.Listen(ctx, swarm.Options{
-			Seed: seed, Listen: s.cfg.Swarm.Listen, Run: &s.manifest, Dir: s.dir.node(name), MaxPayload: s.gate.limit,
-			Log: s.log.With("peer", name), Caps: caps,
-		})
-	}
-	if s.seat, err = listen("committee", seed); err != nil {
-		return err
-	}
-	if s.order, err = swarm.OpenBoltLog(s.dir.log()); err != nil {
-		return err
-	}
-	var ids []aggregator.PeerID
-	for _, w := range s.workers {
-		ids = append(ids, w.signer.ID)
-	}
-	if s.members, err = swarm.NewCommittee(ctx, s.seat, s.order, ids, s.gate.check); err != nil {
-		return err
-	}
+// openNodes starts a peer for each local worker and introduces it to the peers at the addresses, and to those before it.
+func (s *session) openNodes(ctx context.Context, addrs ...string) (err error) {
 	for i, w := range s.workers {
-		if w.node, err = listen(w.name, w.seed); err != nil {
+		if w.node, err = s.listen(ctx, w.name, w.seed); err != nil {
 			return err
 		}
-		if w.exchange, err = swarm.NewExchange(w.node); err != nil {
-			return err
+		if len(addrs) > 0 {
+			if err := w.node.Connect(ctx, addrs); err != nil {
+				return fmt.Errorf("worker %s: %w", w.name, err)
+			}
 		}
-		w.timed = &timed{Exchange: w.exchange}
-		for _, other := range append([]*swarm.Node{s.seat}, nodes(s.workers[:i])...) {
-			if err := w.node.Connect(ctx, nearby(other.Addrs())); err != nil {
+		for _, other := range s.workers[:i] {
+			if err := w.node.Connect(ctx, nearby(other.node.Addrs())); err != nil {
 				return fmt.Errorf("worker %s: %w", w.name, err)
 			}
 		}
@@ -234,36 +191,33 @@ func nearby(addrs []string) []string {
 	return addrs
 }
 
-func nodes(ws []*worker) (out []*swarm.Node) {
-	for _, w := range ws {
-		out = append(out, w.node)
-	}
-	return out
-}
-
-func (s *session) openReport(ctx context.Context) (err error) {
-	genesis, err := s.workers[0].exchange.Genesis(ctx)
-	if err != nil {
-		return err
-	}
+// openLoops gives every local worker its road into the swarm and the loop over it.
+func (s *session) openLoops(ctx context.Context) (err error) {
 	for _, w := range s.workers {
+		if w.exchange, err = swarm.NewExchange(w.node); err != nil {
+			return err
+		}
+		w.timed = &timed{Exchange: w.exchange}
+		genesis, err := w.exchange.Genesis(ctx)
+		if err != nil {
+			return err
+		}
 		if w.loop, err = aggregator.NewWorker(s.options(w, genesis)); err != nil {
 			return fmt.Errorf("worker %s: %w", w.name, err)
 		}
 	}
-	if s.report, err = newReporter(s); err != nil {
-		return err
-	}
-	if at := s.report.last; at.Checkpoint != "" { // the announcement may have died with an earlier life
-		return s.members.Announce(aggregator.Seq(at.Round), at.Checkpoint)
-	}
 	return nil
+}
+
+func (s *session) openReport(context.Context) (err error) {
+	s.report, err = newReporter(s)
+	return err
 }
 
 func (s *session) options(w *worker, genesis *aggregator.Certificate) aggregator.Options {
 	return aggregator.Options{
 		Manifest: &s.manifest.Manifest, Genesis: genesis, Signer: w.signer, Method: s.method, Layout: s.layout,
-		Replica: paced{w.replica, s.cores, &w.step}, Exchange: w.timed, Assign: shards.Assign, Resume: w.resume,
+		Replica: paced{w.replica, s.cores, &w.step, s.expect}, Exchange: w.timed, Assign: shards.Assign, Resume: w.resume, Start: w.start, Paused: s.paused,
 		Landed: func(ctx context.Context, l aggregator.Landing) error { return s.landed(ctx, w, l) },
 	}
 }
@@ -272,6 +226,11 @@ func (s *session) options(w *worker, genesis *aggregator.Certificate) aggregator
 // if it is this worker's to make.
 func (s *session) landed(ctx context.Context, w *worker, l aggregator.Landing) error {
 	n := l.Certificate.Seq
+	_, seated := l.Worker.Chain().Roster().Slot(w.signer.ID)
+	w.seated.Store(seated)
+	if s.onLanding != nil {
+		s.onLanding(w, l)
+	}
 	if s.report.reports(w, l) {
 		if err := s.report.landed(ctx, w, l); err != nil {
 			return err
@@ -281,7 +240,7 @@ func (s *session) landed(ctx context.Context, w *worker, l aggregator.Landing) e
 		if err := w.save(l); err != nil {
 			return err // it names the file, the loop the round and the worker
 		}
-		if err := s.seat.Prune(s.oldest()); err != nil {
+		if err := s.prune(); err != nil {
 			return err
 		}
 	}
@@ -299,17 +258,21 @@ func (w *worker) save(l aggregator.Landing) error {
 	return w.exchange.Prune(aggregator.Seq(older) + 1)
 }
 
-// oldest is the first round that a local worker may have to replay.
-func (s *session) oldest() aggregator.Seq {
-	first := s.manifest.Schedule.Rounds()
+// prune drops the payloads that neither a local worker nor a joiner may have to replay: those of rounds that all snapshots
+// hold and the last but one checkpoint of the log as well.
+func (s *session) prune() error {
+	if s.seat == nil {
+		return nil
+	}
+	first := s.report.older + 1
 	for _, w := range s.workers {
 		first = min(first, aggregator.Seq(w.older.Load())+1)
 	}
-	return first
+	return s.seat.node.Prune(first)
 }
 
-// train runs the workers until all are done, and the committee until it has closed the run.
-func (s *session) train(ctx context.Context) error {
+// train runs the workers until all are done, and attend beside them, which looks after the run and says when it is over.
+func (s *session) train(ctx context.Context, attend func(context.Context) error) error {
 	g, inner := errgroup.WithContext(ctx)
 	var alive atomic.Int64
 	alive.Store(int64(len(s.workers)))
@@ -329,7 +292,7 @@ func (s *session) train(ctx context.Context) error {
 			return err
 		})
 	}
-	g.Go(func() error { return s.watch(inner) })
+	g.Go(func() error { return attend(inner) })
 	return g.Wait()
 }
 
@@ -346,8 +309,11 @@ func (s *session) traffic() (sent, received uint64) {
 // close frees everything; it may be called at any stage of open. The committee's seat goes first and no worker says
 // goodbye: the whole run pauses, and on resume everybody is still in the roster.
 func (s *session) close() (err error) {
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
+	}
 	if s.seat != nil {
-		err = errors.Join(err, s.seat.Close())
+		err = errors.Join(err, s.seat.close())
 	}
 	for _, w := range s.workers {
 		if w == nil {
@@ -360,17 +326,14 @@ func (s *session) close() (err error) {
 			w.replica.close()
 		}
 	}
-	if s.store != nil {
-		err = errors.Join(err, s.store.Close())
-	}
-	if s.order != nil {
-		err = errors.Join(err, s.order.Close())
+	if s.seat != nil {
+		err = errors.Join(err, s.seat.closeLog())
 	}
 	if s.report != nil {
 		err = errors.Join(err, s.report.file.close())
 	}
-	if s.data != nil {
-		err = errors.Join(err, s.data.Close())
+	if s.corpus != nil {
+		err = errors.Join(err, s.corpus.close())
 	}
 	return err
 }

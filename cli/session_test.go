@@ -29,7 +29,7 @@ func newSession(t *testing.T, out io.Writer, planned string, overrides ...string
 	if s.fault, err = parseFault(planned, c.Swarm.LocalWorkers); err != nil {
 		t.Fatal(err)
 	}
-	if s.data, s.dataHash, err = openData(t.Context(), c, s.dir.runs(), s.out); err != nil {
+	if s.corpus, err = prepareCorpus(t.Context(), c, s.dir.runs(), s.out); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.dir.begin(c, false, false); err != nil {
@@ -95,7 +95,7 @@ func TestFailedOpeningsFreeEverything(t *testing.T) {
 		}
 		var err error
 		s = &session{cfg: s.cfg, dir: s.dir, out: s.out, log: s.log}
-		if s.data, s.dataHash, err = openData(t.Context(), s.cfg, s.dir.runs(), s.out); err != nil {
+		if s.corpus, err = prepareCorpus(t.Context(), s.cfg, s.dir.runs(), s.out); err != nil {
 			t.Fatal(err)
 		}
 	}

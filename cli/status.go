@@ -22,8 +22,8 @@ func (s *session) watch(ctx context.Context) error {
 	defer s.out.update("")
 	for warned := uint64(0); ; {
 		select {
-		case <-s.members.Closed():
-			return s.members.Err()
+		case <-s.seat.members.Closed():
+			return s.seat.members.Err()
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
@@ -33,8 +33,8 @@ func (s *session) watch(ctx context.Context) error {
 		}
 		schedule, step := s.manifest.Schedule, s.furthest()
 		round := roundOf(schedule, step)
-		s.out.update("%s", statusLine(schedule, step, len(s.workers), s.names(s.members.Waiting())))
-		if missing := s.members.Short(); missing > 0 && warned != round {
+		s.out.update("%s", statusLine(schedule, step, len(s.workers), s.names(s.seat.members.Waiting())))
+		if missing := s.seat.members.Short(); missing > 0 && warned != round {
 			warned = round
 			s.out.line("round %d is overdue: %d more contributions are needed (sync.min_peers=%d); it waits for them", round, missing, s.manifest.MinPeers)
 		}
@@ -43,7 +43,10 @@ func (s *session) watch(ctx context.Context) error {
 
 // broken is why a peer of this machine cannot go on; nil while all can.
 func (s *session) broken() error {
-	err := s.members.Err()
+	var err error
+	if s.seat != nil {
+		err = s.seat.members.Err()
+	}
 	for _, w := range s.workers {
 		err = errors.Join(err, w.node.Err())
 	}

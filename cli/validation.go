@@ -20,11 +20,12 @@ func newDataValidationCommand() *cobra.Command {
 	cmd := newDataVerb("validation", "write the validation sequences as a NumPy array, for other programs to evaluate on",
 		func(cmd *cobra.Command, c configs.Config, _ string) (err error) {
 			out := newConsole(cmd.OutOrStdout())
-			data, _, err := openData(cmd.Context(), c, runsDir(cmd), out)
+			made, err := prepareCorpus(cmd.Context(), c, runsDir(cmd), out)
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, data.Close()) }()
+			defer func() { err = errors.Join(err, made.close()) }()
+			data := made.data
 			f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 			if err != nil {
 				return err

@@ -34,3 +34,15 @@ func (r Rate) String() string {
 	}
 	return fmt.Sprintf("%dB/s", uint64(r))
 }
+
+// Set reads a rate from a command line's flag.
+func (r *Rate) Set(text string) error {
+	v, err := parseRate(text)
+	if err == nil {
+		*r = v
+	}
+	return err
+}
+
+// Type names the type in a command line's help.
+func (r *Rate) Type() string { return "rate" }

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/dustin/go-humanize"
+	"github.com/shirou/gopsutil/v4/disk"
+	"github.com/shirou/gopsutil/v4/mem"
+
+	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/configs"
+	"github.com/skein-train/skein/shards"
+	"github.com/skein-train/skein/trainer"
+)
+
+// cost is what a run takes of a machine that joins it with one worker, in bytes.
+type cost struct {
+	Download int64 `json:"download"` // at once: the newest checkpoint
+	Stream   int64 `json:"stream"`   // most that is kept of the token shards, which come as they are needed
+	Up       int64 `json:"up"`       // each round
+	Down     int64 `json:"down"`     // each round, of each other worker
+	Memory   int64 `json:"memory"`
+	Disk     int64 `json:"disk"`
+	Threads  int   `json:"threads"`
+}
+
+// baseline is the memory of a worker before it has a model: code, libraries, network, and blocks kept at hand.
+const baseline = 192 << 20
+
+// costOf estimates the cost of a run from its recipe, whose numbers are in range: nothing of that size is taken yet.
+func costOf(c configs.Config, m *aggregator.Manifest, g *gate, method aggregator.Method, quota int64) (cost, error) {
+	replica, err := trainer.Measure(replicaOptions(c, vocabOf(c)), silence{vocab: vocabOf(c), seqLen: c.Data.SeqLen})
+	if err != nil {
+		return cost{}, err
+	}
+	layout, err := trainer.LayoutOf(modelOf(c, vocabOf(c)), c.Sync.Fragments)
+	if err != nil {
+		return cost{}, err
+	}
+	vector := 4 * int64(m.Parameters)
+	longest, payload := int64(0), int64(0)
+	for _, f := range layout.Fragments() {
+		longest, payload = max(longest, 4*int64(f.Len())), max(payload, int64(g.limit(f.ID)))
+	}
+	slots := int64(method.Outer(layout, layout.Fragments()[0]).Slots())
+	shared := vector * (1 + slots)
+	private := int64(0)
+	if method.Feedback > 0 {
+		private = vector + longest
+	}
+	loop := shared + private + 3*longest + 2*payload // scratch, the delta that leaves, the sum; a payload and its bytes
+	moments := 3 * vector
+	return cost{
+		Download: shared, Stream: quota, Up: payload, Down: payload, Threads: threadsOf(c),
+		Memory: baseline + replica + loop,
+		Disk:   shared + 2*(shared+private+moments) + quota + 64<<20,
+	}, nil
+}
+
+func vocabOf(c configs.Config) int {
+	t, err := shards.NewTokenizer(c.Data.Tokenizer)
+	if err != nil {
+		return 0 // the recipe is valid: it names a tokenizer that there is
+	}
+	return t.Vocab()
+}
+
+// fits says whether the machine can bear the cost, and if not what is missing.
+func (k cost) fits(dir string) error {
+	var errs []error
+	if m, err := mem.VirtualMemory(); err == nil && int64(m.Available) < k.Memory {
+		errs = append(errs, fmt.Errorf("the run needs %s of memory and %s are free: close other programs, or join from a larger machine",
+			humanize.IBytes(uint64(k.Memory)), humanize.IBytes(m.Available)))
+	}
+	if u, err := disk.Usage(existing(dir)); err == nil && int64(u.Free) < k.Disk {
+		errs = append(errs, fmt.Errorf("the run needs up to %s on disk and %s are free in %s: free some, lower --quota, or choose another place with --data-dir",
+			humanize.IBytes(uint64(k.Disk)), humanize.IBytes(u.Free), existing(dir)))
+	}
+	return errors.Join(errs...)
+}
+
+// tell prints the cost.
+func (k cost) tell(out *console) {
+	size := func(n int64) string { return humanize.IBytes(uint64(n)) }
+	out.line("takes   download %s now and token shards as they are needed, memory %s, disk %s at most, %d of %d cores",
+		size(k.Download), size(k.Memory), size(k.Disk), k.Threads, runtime.NumCPU())
+	out.line("        each round up to %s sent, and as much received from each other worker", size(k.Up))
+}

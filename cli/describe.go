@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/checkpoint"
+	"github.com/skein-train/skein/checkpoint/ipfs"
+	"github.com/skein-train/skein/configs"
+	"github.com/skein-train/skein/gradients"
+)
+
+// shareData makes the token shards a folder of IPFS blocks that joiners fetch from. The store is closed again: it goes
+// online with the committee's peer, which needs the manifest, which names the folder.
+func (s *session) shareData(ctx context.Context) error {
+	store, err := ipfs.Open(ctx, s.dir.ipfs(), ipfs.Options{})
+	if err != nil {
+		return err
+	}
+	s.corpus.cid, err = addFiles(ctx, store, s.corpus.dir, s.corpus.files())
+	return errors.Join(err, store.Close())
+}
+
+func addFiles(ctx context.Context, store checkpoint.Store, dir string, names []string) (string, error) {
+	var files []checkpoint.File
+	for _, name := range names {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		files = append(files, checkpoint.File{Path: name, Data: f})
+	}
+	return store.Add(ctx, dataPin, files)
+}
+
+// dataPin is the name under which the token shards are pinned.
+const dataPin = "data"
+
+// openManifest writes the run's manifest, or reads the one that an earlier life signed.
+func (s *session) openManifest(context.Context) error {
+	b, err := os.ReadFile(s.dir.manifest())
+	if err == nil {
+		if s.manifest, err = aggregator.DecodeManifest(b); err != nil {
+			return fmt.Errorf("%s: %w", s.dir.manifest(), err)
+		}
+		if s.manifest.DataHash != s.corpus.manifest.Hash() {
+			return fmt.Errorf("data.source %s holds another text than when the run was started", s.cfg.Data.Source)
+		}
+		return nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	owner, _, err := s.key(seatName)
+	if err != nil {
+		return err
+	}
+	s.manifest = owner.SignManifest(s.describe(owner.ID))
+	if err := s.manifest.Validate(); err != nil {
+		return err
+	}
+	return writeFile(s.dir.manifest(), s.manifest.Encode())
+}
+
+// describe is the manifest of a new run.
+func (s *session) describe(committee aggregator.PeerID) aggregator.Manifest {
+	c := s.cfg
+	anchor := make(gradients.Vec, s.layout.Len())
+	s.workers[0].replica.Read(anchor, gradients.Fragment{Hi: len(anchor)})
+	fragments := s.layout.Fragments()
+	slots := s.method.Outer(s.layout, fragments[0]).Slots()
+	first := aggregator.NewState(anchor, slots, 0, false)
+	m := terms(c)
+	m.Committee = []aggregator.PeerID{committee}
+	m.Parameters, m.LayoutHash = uint64(len(anchor)), aggregator.LayoutHash(s.layout)
+	m.FirstRoot = aggregator.Root(fragments, first.Anchor, first.Outer)
+	m.DataHash, m.DataCID, m.Sequences = s.corpus.manifest.Hash(), s.corpus.cid, s.corpus.data.Windows()
+	return m
+}
+
+// terms are the parts of a manifest that follow from the run file alone. A joiner compares them with the recipe.
+func terms(c configs.Config) aggregator.Manifest {
+	return aggregator.Manifest{
+		Name: c.Name, Seed: c.Seed, Method: c.Outer.Method, Codec: c.Sync.Codec, Schedule: scheduleOf(c), RecipeHash: sha256.Sum256(c.Recipe()),
+		BatchSize: uint64(c.Train.BatchSize), SeqLen: uint64(c.Data.SeqLen),
+		MinPeers: c.Sync.MinPeers, Deadline: aggregator.Millis(c.Sync.Deadline.Milliseconds()), MaxStaleness: aggregator.Seq(c.Sync.MaxStaleness),
+	}
+}
