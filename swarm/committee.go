@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/skein-train/skein/aggregator"
 )
 
@@ -17,6 +18,7 @@ type Committee struct {
 	member *aggregator.Member
 	check  func(*aggregator.SignedHeader, []byte) error
 	closed chan struct{}
+	memory *memory
 
 	mu      sync.Mutex
 	checked map[aggregator.Hash]error // verdict by header, of the open rounds
@@ -27,7 +29,7 @@ type Committee struct {
 // workers are those of the genesis, if the log is empty. check refuses payloads that no worker could add up; it may be called
 // from several goroutines. The role ends with the node.
 func NewCommittee(ctx context.Context, n *Node, log aggregator.Log, workers []aggregator.PeerID, check func(*aggregator.SignedHeader, []byte) error) (*Committee, error) {
-	c := &Committee{n: n, check: check, closed: make(chan struct{}), checked: map[aggregator.Hash]error{}}
+	c := &Committee{n: n, check: check, closed: make(chan struct{}), memory: newMemory(), checked: map[aggregator.Hash]error{}}
 	var err error
 	if c.member, err = aggregator.NewMember(ctx, &n.Run.Manifest, n.signer, log, workers, c.certified); err != nil {
 		return nil, err
@@ -36,8 +38,10 @@ func NewCommittee(ctx context.Context, n *Node, log aggregator.Log, workers []ag
 		return nil, err
 	}
 	n.mu.Lock()
-	n.onPayload, n.onNotice = c.offered, c.noticed
+	n.onPayload, n.onNotice, n.onLate = c.offered, c.noticed, c.late
 	n.mu.Unlock()
+	n.host.SetStreamHandler(protocolVerdict, n.handler(c.serveVerdict))
+	n.host.SetStreamHandler(protocolNotice, n.handler(c.serveNotice))
 	n.spawn(c.clock)
 	n.spawn(c.repeat)
 	return c, nil
@@ -53,6 +57,7 @@ func (c *Committee) certified(cert *aggregator.Certificate) {
 	if !known {
 		c.publish(cert)
 	}
+	c.memory.certified(cert)
 	c.mu.Lock()
 	clear(c.checked)
 	c.mu.Unlock()
@@ -84,11 +89,20 @@ func (c *Committee) offered(w *want) {
 	}
 	_ = c.do(c.n.ctx, func(r *aggregator.Rounds) {
 		switch err := r.Offer(w.header); {
-		case errors.Is(err, aggregator.ErrLate), errors.Is(err, aggregator.ErrNotOnList): // it will learn that from the certificate
+		case errors.Is(err, aggregator.ErrLate):
+			c.memory.note(&w.header, w.seq, Late)
+		case errors.Is(err, aggregator.ErrNotOnList): // it learns that when it asks
 		case err != nil:
 			c.refuse(w, err)
+		default:
+			c.memory.note(&w.header, w.seq, Received)
 		}
 	})
+}
+
+// late hears of contributions to closed rounds, and of those whose payload was not complete when their round closed.
+func (c *Committee) late(h *aggregator.SignedHeader, round aggregator.Seq, o Outcome) {
+	c.memory.note(h, round, o)
 }
 
 // verdict checks a payload once, however often it is offered.
@@ -110,6 +124,9 @@ func (c *Committee) verdict(w *want) error {
 	_, told := c.checked[id]
 	c.checked[id] = err
 	c.mu.Unlock()
+	if err != nil {
+		c.memory.note(&w.header, w.seq, Invalid)
+	}
 	if !told {
 		c.refuse(w, err)
 	}
@@ -132,6 +149,32 @@ func (c *Committee) noticed(m *notice) {
 			r.Leave(m.from)
 		}
 	})
+}
+
+// serveNotice takes a notice from its author, and says so.
+func (c *Committee) serveNotice(s network.Stream) error {
+	b, err := c.n.request(s, 32+1+noticeSize)
+	if err != nil {
+		return err
+	}
+	who, err := peerID(s.Conn().RemotePeer())
+	if err != nil {
+		return malformed("%v", err)
+	}
+	k := kind(b[0])
+	if k != kindJoin && k != kindLeave {
+		return malformed("notice of kind %d", k)
+	}
+	obey, err := c.n.judgeNotice(who, k, b[1:])
+	if err != nil {
+		return err
+	}
+	obey()
+	if err := c.Err(); err != nil {
+		return err
+	}
+	_, err = s.Write([]byte{1})
+	return err
 }
 
 // clock tells the round machine how much time has passed, by the monotonic clock.

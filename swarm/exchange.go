@@ -17,14 +17,15 @@ import (
 )
 
 // Exchange is one worker's road to the swarm: aggregator.Exchange on a Node. While the log has no seat for the worker, it
-// asks for one.
+// asks for one, unless it is paused.
 type Exchange struct {
 	n *Node
 
 	mu      sync.Mutex
 	offers  map[aggregator.Seq]*offer // published, and not yet answered by a certificate
 	report  *notice                   // the last root reached
-	leaving bool
+	leaving bool                      // until the next offer
+	paused  bool                      // until Resume
 }
 
 var _ aggregator.Exchange = (*Exchange)(nil)
@@ -36,11 +37,16 @@ type offer struct {
 }
 
 // NewExchange makes the node a worker's. It ends with the node.
-func NewExchange(n *Node) (*Exchange, error) {
+func NewExchange(n *Node) (*Exchange, error) { return newExchange(n, false) }
+
+// NewPausedExchange is NewExchange, but asks for no seat before Resume: for a worker that has to get ready first.
+func NewPausedExchange(n *Node) (*Exchange, error) { return newExchange(n, true) }
+
+func newExchange(n *Node, paused bool) (*Exchange, error) {
 	if err := n.Err(); err != nil {
 		return nil, err
 	}
-	x := &Exchange{n: n, offers: map[aggregator.Seq]*offer{}}
+	x := &Exchange{n: n, offers: map[aggregator.Seq]*offer{}, paused: paused}
 	n.spawn(x.follow)
 	n.spawn(x.repeat)
 	return x, nil
@@ -202,39 +208,6 @@ func (x *Exchange) Seal(ctx context.Context, s aggregator.Seq, root aggregator.H
 // Prune is the node's.
 func (x *Exchange) Prune(before aggregator.Seq) error { return x.n.Prune(before) }
 
-// Leave says goodbye and waits until a certificate lets this worker go, so that the swarm does not wait for it.
-func (x *Exchange) Leave(ctx context.Context) error {
-	x.mu.Lock()
-	x.leaving = true
-	x.mu.Unlock()
-	for {
-		tip := x.n.ledger.tip()
-		if tip == nil || x.n.ledger.closed() || !x.n.ledger.seated(x.n.signer.ID) {
-			return nil
-		}
-		x.say(kindLeave, tip.Seq)
-		if err := x.await(ctx, tip.Seq+1); err != nil {
-			return fmt.Errorf("swarm: leaving: %w", err)
-		}
-	}
-}
-
-// await waits for a certificate at most as long as a lost message takes to be repeated.
-func (x *Exchange) await(ctx context.Context, n aggregator.Seq) error {
-	wait, cancel := context.WithTimeout(ctx, x.n.pace.republish)
-	defer cancel()
-	if _, err := x.n.ledger.get(wait, n); err != nil && ctx.Err() != nil {
-		return err
-	}
-	return nil
-}
-
-func (x *Exchange) say(k kind, s aggregator.Seq) {
-	m := &notice{kind: k, seq: s}
-	m.sign(x.n.signer, x.n.run)
-	x.notify(m)
-}
-
 func (x *Exchange) notify(m *notice) { x.n.gossip.publish(x.n.gossip.log, m.kind, m.encode()) }
 
 // follow reads the log as it grows: answered offers need no repetition, and a worker without a seat asks for one.
@@ -262,20 +235,8 @@ func (x *Exchange) follow() {
 			}
 		}
 		x.mu.Unlock()
-		x.join()
+		x.sit()
 	}
-}
-
-// join asks for a seat if the log has none for this worker, and it does not want to leave.
-func (x *Exchange) join() {
-	tip := x.n.ledger.tip()
-	x.mu.Lock()
-	leaving := x.leaving
-	x.mu.Unlock()
-	if tip == nil || leaving || x.n.behind.Load() || x.n.ledger.closed() || x.n.ledger.seated(x.n.signer.ID) {
-		return
-	}
-	x.say(kindJoin, tip.Seq)
 }
 
 // repeat publishes again what no certificate has answered: gossip loses messages, and peers come late.
@@ -287,7 +248,7 @@ func (x *Exchange) repeat() {
 		case <-x.n.ctx.Done():
 			return
 		case <-x.n.present:
-			x.join()
+			x.sit()
 			continue
 		case <-tick.C:
 		}
@@ -304,6 +265,6 @@ func (x *Exchange) repeat() {
 		if report != nil && report.seq == x.n.Run.Schedule.Rounds() && !x.n.ledger.closed() {
 			x.notify(report)
 		}
-		x.join()
+		x.sit()
 	}
 }

@@ -145,6 +145,9 @@ func (n *Node) admit(author aggregator.PeerID, h *aggregator.SignedHeader) (*wan
 		return nil, malformed("payload of %d bytes, at most %d make sense", h.Size, n.MaxPayload(h.Key.Fragment))
 	}
 	seq, tip := n.round(h), n.ledger.tip()
+	if tip != nil && seq <= tip.Seq {
+		n.missed(h, seq, Late)
+	}
 	if tip == nil || seq <= max(tip.Seq, n.From) || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
 		return nil, errNotNow
 	}
@@ -185,6 +188,16 @@ func (n *Node) stored(w *want) {
 	}
 }
 
+// missed tells the committee about a contribution that did not make it.
+func (n *Node) missed(h *aggregator.SignedHeader, round aggregator.Seq, o Outcome) {
+	n.mu.Lock()
+	f := n.onLate
+	n.mu.Unlock()
+	if f != nil {
+		f(h, round, o)
+	}
+}
+
 func (n *Node) noticed(x *notice) {
 	n.mu.Lock()
 	f := n.onNotice
@@ -200,9 +213,13 @@ func (n *Node) take(c *aggregator.Certificate) (known bool, err error) {
 	if err != nil || known {
 		return known, err
 	}
-	n.parts.drop(n.depot.sweep(func(w *want) bool {
+	dropped := n.depot.sweep(func(w *want) bool {
 		return w.isHere() || w.seq > c.Seq || n.counted(w, c)
-	}))
+	})
+	for _, w := range dropped {
+		n.missed(&w.header, w.seq, Incomplete)
+	}
+	n.parts.drop(dropped)
 	return false, nil
 }
 

@@ -40,6 +40,8 @@ type pace struct {
 	deaf      time.Duration // connected, but absent from gossipsub's peers: redialled
 	request   time.Duration // a part that was asked for: asked again
 	elapse    time.Duration // tick of the committee's clock
+	owed      time.Duration // a leaving worker waits so long until the committee has what it offered
+	farewell  time.Duration // and so long for the answer to its goodbye
 	mingle    time.Duration // between questions for more peers, once the first ones are asked
 }
 
@@ -47,6 +49,7 @@ func defaultPace() pace {
 	return pace{
 		republish: 3 * time.Second, tip: time.Second, patience: 4 * time.Second, stuck: 30 * time.Second, deaf: 5 * time.Second,
 		request: 12 * time.Second, elapse: 100 * time.Millisecond, mingle: time.Minute,
+		owed: 5 * time.Second, farewell: 3 * time.Second,
 	}
 }
 
@@ -77,8 +80,9 @@ type Node struct {
 	mu        sync.Mutex
 	onPayload func(*want)   // the committee's: a header in time, and its payload is on disk
 	onNotice  func(*notice) // the committee's
-	lookup    chan peer.ID  // who to ask for missing certificates
-	hush      func()        // ends the announcement
+	onLate    func(*aggregator.SignedHeader, aggregator.Seq, Outcome)
+	lookup    chan peer.ID // who to ask for missing certificates
+	hush      func()       // ends the announcement
 }
 
 // Listen starts a node. It ends with Close or Kill; ctx bounds the start only.

@@ -22,6 +22,7 @@ func quick() pace {
 	return pace{
 		republish: 500 * time.Millisecond, tip: 200 * time.Millisecond, patience: 400 * time.Millisecond, stuck: 3 * time.Second,
 		deaf: time.Second, request: 2 * time.Second, elapse: 20 * time.Millisecond, mingle: 300 * time.Millisecond,
+		owed: 2 * time.Second, farewell: 2 * time.Second,
 	}
 }
 
