@@ -23,6 +23,7 @@ const (
 	MaxWelcome = 1 << 20
 
 	maxManifest = 256 << 10 // bytes of a signed manifest
+	maxMillis   = 1 << 43   // milliseconds: 278 years, of time or duration
 
 	// clockLimit is how far clocks may differ: libp2p's certificates are valid from an hour before they are made.
 	clockLimit = 55 * time.Minute
@@ -58,7 +59,7 @@ func readRun(info peer.AddrInfo, r io.Reader) (*Invitation, error) {
 	}
 	now := time.Now()
 	ms := binary.LittleEndian.Uint64(sent[:])
-	if ms > 1<<53 {
+	if ms > maxMillis {
 		return nil, malformed("unix time of %d ms", ms)
 	}
 	b, err := readBlock(r, maxManifest)

@@ -141,6 +141,13 @@ func (l *ledger) members() map[aggregator.PeerID]bool {
 	return out
 }
 
+// workers is the size of the roster after the tip.
+func (l *ledger) workers() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.chain.Roster().Slots())
+}
+
 // checkHeader is Chain.CheckHeader.
 func (l *ledger) checkHeader(h *aggregator.SignedHeader) error {
 	l.mu.Lock()

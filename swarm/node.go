@@ -27,8 +27,11 @@ type Options struct {
 	MaxPayload func(fragment int) int     // bytes of the largest payload that a fragment's codec makes
 	From       aggregator.Seq             // the round of the checkpoint that the node's worker starts from: payloads up to it are not wanted
 	Announce   string                     // name under which Discover finds the run on the local network; empty: it does not
-	Log        *slog.Logger               // nil: silent
-	Caps       *Caps                      // shared by all nodes of a machine; nil: no limits
+	// Moments, if set, copies the state of the worker's inner optimizer for a joiner: the last round folded in, vectors and
+	// counters that nobody changes any more, and whether there are any. It is called by one goroutine at a time.
+	Moments func() (round uint64, vectors [][]float32, counters []uint64, ok bool)
+	Log     *slog.Logger // nil: silent
+	Caps    *Caps        // shared by all nodes of a machine; nil: no limits
 }
 
 // pace is how long a node waits before it tries again; none of it is on the way of a healthy round.
@@ -74,6 +77,8 @@ type Node struct {
 	once  sync.Once
 	end   error // of Close
 
+	born    time.Time
+	giving  turn          // held while moments are sent
 	behind  atomic.Bool   // certificates are being fetched
 	present chan struct{} // they have been
 
@@ -95,7 +100,10 @@ func listen(ctx context.Context, o Options, p pace) (*Node, error) {
 	if len(o.Welcome) > MaxWelcome {
 		return nil, fmt.Errorf("swarm: %d bytes of welcome, at most %d fit", len(o.Welcome), MaxWelcome)
 	}
-	n := &Node{Options: o, pace: p, signer: aggregator.NewSigner(o.Seed), run: o.Run.Hash(), lookup: make(chan peer.ID, 1), present: make(chan struct{}, 1)}
+	n := &Node{
+		Options: o, pace: p, signer: aggregator.NewSigner(o.Seed), run: o.Run.Hash(), born: time.Now(),
+		lookup: make(chan peer.ID, 1), giving: make(turn, 1), present: make(chan struct{}, 1),
+	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.start(ctx); err != nil {
 		n.Kill()

@@ -36,6 +36,8 @@ func (n *Node) serve() {
 	n.host.SetStreamHandler(protocolLog, n.handler(n.serveLog))
 	n.host.SetStreamHandler(protocolRun, n.handler(n.serveRun))
 	n.host.SetStreamHandler(protocolPeers, n.handler(n.servePeers))
+	n.host.SetStreamHandler(protocolStatus, n.handler(n.serveStatus))
+	n.host.SetStreamHandler(protocolMoments, n.handler(n.serveMoments))
 }
 
 func (n *Node) handler(answer func(network.Stream) error) network.StreamHandler {

@@ -88,7 +88,7 @@ func decodeVerdict(round aggregator.Seq, b []byte) (v Verdict, err error) {
 	}
 	v = Verdict{Round: round, Outcome: Outcome(b[0]), Weight: binary.LittleEndian.Uint64(b[1:]), Total: binary.LittleEndian.Uint64(b[9:])}
 	ms := binary.LittleEndian.Uint64(b[17:])
-	if v.Weight > v.Total || (v.Outcome == Counted) != (v.Total > 0) || ms > uint64(time.Duration(1<<62)/time.Millisecond) {
+	if v.Weight > v.Total || (v.Outcome == Counted) != (v.Total > 0) || ms > maxMillis {
 		return Verdict{}, malformed("verdict of weight %d of %d, %d ms", v.Weight, v.Total, ms)
 	}
 	v.Behind = time.Duration(ms) * time.Millisecond
