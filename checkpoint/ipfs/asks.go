@@ -11,8 +11,9 @@ import (
 // Limits of asking.
 const (
 	perPeer      = 4                // blocks that one peer owes at a time: enough that it always has one to send
-	maxStrangers = 16               // blocks nobody asked for, after which a peer is not asked again; a peer may hold perPeer old wants of a process that was killed
+	maxStrangers = 2 * perPeer      // blocks nobody asked for, after which a peer is not asked again; a peer may hold perPeer old wants of a process that was killed
 	overtaken    = 2 * perPeer      // later asks that a peer answered first: the block got lost in its queue
+	ramp         = 16               // blocks that have to come before one more peer is asked at the same time
 	stallAfter   = 30 * time.Second // without a block from a peer that owes some
 	askAgain     = 5 * time.Second  // before a peer that lacked a block is asked for it once more
 	remembered   = 4096             // blocks that were asked for lately, to tell a late one from a stranger
@@ -25,6 +26,7 @@ type asks struct {
 	wanted map[cid.Cid]*want
 	queue  []*want // asked of nobody at the moment, the oldest first
 	recent ring
+	came   int // blocks that arrived
 	out    []ask
 }
 
@@ -146,6 +148,7 @@ func (a *asks) arrived(p peer.ID, c cid.Cid, now time.Time) outcome {
 		s.heard, s.misses = now, 0
 		a.overtake(s, w, now)
 	}
+	a.came++
 	if w.from == p && s != nil {
 		s.owed = without(s.owed, w)
 		delete(a.wanted, c)
@@ -237,14 +240,18 @@ func (a *asks) assign(now time.Time) {
 
 // choose picks the peer for a want: one that had what it was asked for before one that had not, then the one that owes
 // least. nil means that there is none, or that it is better to wait until a good one is free.
+//
+// How many peers are busy grows with what has come: each of them has a block half sent when this process is killed, and
+// one that is killed again and again should lose little every time.
 func (a *asks) choose(w *want, now time.Time) *source {
 	var best *source
+	full := a.busy() > a.came/ramp
 	for _, s := range a.peers {
 		at, lacked := w.lacking[s.id]
 		if s.strangers >= maxStrangers || lacked && now.Sub(at) < askAgain {
 			continue
 		}
-		if best == nil || better(s, best) {
+		if best == nil || better(s, best, full) {
 			best = s
 		}
 	}
@@ -254,9 +261,23 @@ func (a *asks) choose(w *want, now time.Time) *source {
 	return best
 }
 
-func better(a, b *source) bool {
+// busy counts the peers that owe something.
+func (a *asks) busy() (n int) {
+	for _, s := range a.peers {
+		if len(s.owed) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// better compares two peers. If stay is set, one that is busy comes before one that is not.
+func better(a, b *source, stay bool) bool {
 	if (a.misses > 0) != (b.misses > 0) {
 		return b.misses > 0
+	}
+	if aBusy := len(a.owed) > 0; stay && aBusy != (len(b.owed) > 0) {
+		return aBusy
 	}
 	if len(a.owed) != len(b.owed) {
 		return len(a.owed) < len(b.owed)

@@ -28,17 +28,19 @@ const Protocol = protocol.ID("/ipfs/bitswap/1.2.0")
 // host is connected to, and asks those peers, and no others, for what the store lacks. The host stays the caller's: it
 // must outlive the store, and its sockets, limits and keys are used as they are.
 //
-// A block is asked of one peer at a time, and each peer is sent one block at a time, so that little is on its way twice, or lost when
-// either side is killed. The server is boxo's; asking is our own (see asks).
+// A block is asked of one peer at a time, and each peer is sent one block after the other, so that little is on its way
+// twice, or lost when either side is killed. The server is boxo's; asking is our own (see asks).
 func Bitswap(h host.Host) func(blockstore.Blockstore) exchange.Interface {
 	return func(local blockstore.Blockstore) exchange.Interface {
 		ctx, cancel := context.WithCancel(context.Background())
 		net := bsnet.NewFromIpfsHost(h, bsnet.SupportedProtocols([]protocol.ID{Protocol}))
+		out := &answers{BitSwapNetwork: net, lines: map[peer.ID]*line{}}
 		x := &bitswap{
-			host: h, net: net, ctx: ctx, cancel: cancel, asks: newAsks(),
+			host: h, net: net, answers: out, ctx: ctx, cancel: cancel, asks: newAsks(),
 			waiting: map[cid.Cid]*answer{}, outboxes: map[peer.ID]*outbox{}, wake: make(chan struct{}, 1),
-			server: server.New(ctx, net, local,
-				server.MaxOutstandingBytesPerPeer(ChunkSize),
+			server: server.New(ctx, out, local,
+				server.TaskWorkerCount(64), // a slow peer keeps two of them waiting
+				server.MaxOutstandingBytesPerPeer(2*ChunkSize),
 				server.MaxCidSize(64),
 				server.MaxQueuedWantlistEntriesPerPeer(256),
 				server.WithPeerBlockRequestFilter(func(_ peer.ID, c cid.Cid) bool { return allow(c) == nil })),
@@ -56,13 +58,14 @@ type Traffic struct {
 
 // bitswap is both sides of the protocol over one host.
 type bitswap struct {
-	host   host.Host
-	net    network.BitSwapNetwork
-	server *server.Server
-	ctx    context.Context
-	cancel context.CancelFunc
-	busy   sync.WaitGroup
-	wake   chan struct{} // there is something to tick for
+	host    host.Host
+	net     network.BitSwapNetwork
+	answers *answers
+	server  *server.Server
+	ctx     context.Context
+	cancel  context.CancelFunc
+	busy    sync.WaitGroup
+	wake    chan struct{} // there is something to tick for
 
 	mu       sync.Mutex // guards what follows
 	asks     *asks
@@ -170,6 +173,7 @@ func (x *bitswap) Close() error {
 	x.net.Stop()
 	x.cancel()
 	x.server.Close()
+	x.answers.close()
 	x.busy.Wait()
 	return nil
 }
@@ -228,6 +232,7 @@ func (x *bitswap) PeerConnected(p peer.ID) {
 // PeerDisconnected implements network.Receiver.
 func (x *bitswap) PeerDisconnected(p peer.ID) {
 	x.server.PeerDisconnected(p)
+	x.answers.gone(p)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if o := x.outboxes[p]; o != nil {

@@ -37,3 +37,11 @@ func TestOnDisk(t *testing.T) {
 func TestInMemory(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) checkpoint.Store { return openMemory(t) })
 }
+
+func TestOverBitswap(t *testing.T) {
+	storetest.RunNetwork(t, func(t *testing.T) (here, there checkpoint.Store) {
+		a, b := goOnline(t, Options{}), goOnline(t, Options{})
+		dial(t, a.host, b.host)
+		return a, b
+	})
+}
