@@ -1,15 +1,20 @@
 package swarm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/sec"
+	libp2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
 	tptu "github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
@@ -38,6 +43,7 @@ func newHost(seed [32]byte, m *meter, g *guard, security ...libp2p.Option) (host
 			return out.quic, err
 		}),
 		libp2p.ChainOptions(security...),
+		libp2p.SwarmOpts(libp2pswarm.WithDialRanker(m.rank)),
 		libp2p.ConnectionGater(g),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
@@ -48,6 +54,22 @@ func newHost(seed [32]byte, m *meter, g *guard, security ...libp2p.Option) (host
 		return nil, errors.Join(err, out.closeQUIC())
 	}
 	return out, nil
+}
+
+// rank orders a peer's addresses for dialling. A cap on what is received holds on TCP only, so that QUIC has to wait.
+func (m *meter) rank(addrs []multiaddr.Multiaddr) []network.AddrDelay {
+	out := libp2pswarm.DefaultDialRanker(addrs)
+	if m.down == nil {
+		return out
+	}
+	for i := range out {
+		out[i].Delay = 0
+		if _, err := out[i].Addr.ValueForProtocol(multiaddr.P_UDP); err == nil {
+			out[i].Delay = 2 * time.Second
+		}
+	}
+	slices.SortStableFunc(out, func(a, b network.AddrDelay) int { return cmp.Compare(a.Delay, b.Delay) })
+	return out
 }
 
 // withTLS is for nodes' own traffic: AES is in hardware on most machines.

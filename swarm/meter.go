@@ -9,13 +9,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"golang.org/x/net/ipv4"
-	"golang.org/x/time/rate"
 )
 
 // meter sits between a node and its sockets: it counts the bytes, applies the caps, and can cut everything at once.
 type meter struct {
 	ctx            context.Context
-	up, down       *rate.Limiter
+	up, down       *bucket
 	sent, received atomic.Uint64
 
 	mu   sync.Mutex
@@ -68,6 +67,9 @@ func (m *meter) conn(c net.Conn) net.Conn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tcp[c] = struct{}{}
+	m.narrow(c)
+	m.up.charge(greeting)
+	m.down.charge(greeting)
 	return &meteredConn{c, m}
 }
 
@@ -78,22 +80,18 @@ type meteredConn struct {
 }
 
 func (c *meteredConn) Read(p []byte) (int, error) {
-	if c.m.down != nil && len(p) > capChunk {
-		p = p[:capChunk]
-	}
-	n, err := c.Conn.Read(p)
+	n, err := c.Conn.Read(c.m.down.piece(p))
 	c.m.received.Add(uint64(n))
-	pay(c.m.ctx, c.m.down, n) // after the read: TCP's window pushes back on the sender meanwhile
+	c.m.up.charge(acks(n))
+	c.m.down.pay(c.m.ctx, cost(n)) // after the read: TCP's window pushes back on the sender meanwhile
 	return n, err
 }
 
 func (c *meteredConn) Write(p []byte) (written int, err error) {
 	for first := true; first || len(p) > 0 && err == nil; first = false {
-		piece := p
-		if c.m.up != nil {
-			piece = p[:min(len(p), capChunk)]
-			pay(c.m.ctx, c.m.up, len(piece))
-		}
+		piece := c.m.up.piece(p)
+		c.m.up.pay(c.m.ctx, cost(len(piece)))
+		c.m.down.charge(acks(len(piece)))
 		var n int
 		n, err = c.Conn.Write(piece)
 		c.m.sent.Add(uint64(n))
@@ -126,19 +124,21 @@ func (m *meter) listenUDP(network string, at *net.UDPAddr) (net.PacketConn, erro
 // and one by one elsewhere. Bytes are those of the datagrams, without IP and UDP headers.
 type meteredUDP struct {
 	*net.UDPConn
-	batch *ipv4.PacketConn
-	m     *meter
+	batch  *ipv4.PacketConn
+	m      *meter
+	narrow sync.Once // before the first read: quic-go makes the buffers as large as it can before that
 }
 
 func (c *meteredUDP) in(n int) {
 	c.m.received.Add(uint64(n))
-	pay(c.m.ctx, c.m.down, n)
+	c.m.down.pay(c.m.ctx, cost(n))
 }
 
 func (c *meteredUDP) out(n int) { c.m.sent.Add(uint64(n)) }
 
 // ReadBatch implements quic-go's batched reading.
 func (c *meteredUDP) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
+	c.narrow.Do(func() { c.m.narrow(c.UDPConn) })
 	n, err := c.batch.ReadBatch(ms, flags)
 	total := 0
 	for i := range max(n, 0) {
@@ -150,6 +150,7 @@ func (c *meteredUDP) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 
 // ReadMsgUDP implements quic-go's OOBCapablePacketConn.
 func (c *meteredUDP) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
+	c.narrow.Do(func() { c.m.narrow(c.UDPConn) })
 	n, oobn, flags, addr, err = c.UDPConn.ReadMsgUDP(b, oob)
 	c.in(n)
 	return n, oobn, flags, addr, err
@@ -157,7 +158,7 @@ func (c *meteredUDP) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UD
 
 // WriteMsgUDP implements quic-go's OOBCapablePacketConn.
 func (c *meteredUDP) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
-	pay(c.m.ctx, c.m.up, len(b))
+	c.m.up.pay(c.m.ctx, cost(len(b)))
 	n, oobn, err = c.UDPConn.WriteMsgUDP(b, oob, addr)
 	c.out(n)
 	return n, oobn, err
@@ -172,7 +173,7 @@ func (c *meteredUDP) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // WriteTo implements net.PacketConn.
 func (c *meteredUDP) WriteTo(b []byte, addr net.Addr) (int, error) {
-	pay(c.m.ctx, c.m.up, len(b))
+	c.m.up.pay(c.m.ctx, cost(len(b)))
 	n, err := c.UDPConn.WriteTo(b, addr)
 	c.out(n)
 	return n, err

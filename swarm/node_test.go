@@ -103,27 +103,6 @@ func TestRoundsOverQUIC(t *testing.T) {
 	}
 }
 
-// Two workers send 100 kB each to two peers through one bucket of 400 kB/s: 400 kB, of which 64 KiB pass at once.
-func TestCapsHold(t *testing.T) {
-	w := &world{t: t, pace: defaultPace(), log: aggregator.NewMemoryLog()}
-	w.found(plain(1, 600_000))
-	w.caps = NewCaps(400_000, 0)
-	w.open(2)
-	start := time.Now()
-	w.runAll(1, 100_000)
-	var sent uint64
-	for _, n := range append(w.nodes, w.home) {
-		out, _ := n.Traffic()
-		sent += out
-	}
-	if sent < 400_000 {
-		t.Errorf("%d bytes sent, the payloads alone are 400000", sent)
-	}
-	if least := time.Duration(float64(400_000-capBurst) / 400_000 * float64(time.Second)); time.Since(start) < least*9/10 {
-		t.Errorf("the round took %v, the cap asks for %v", time.Since(start), least)
-	}
-}
-
 // A connection on which gossipsub does not hear the peer is closed and made anew.
 func TestDeafConnectionsAreMadeAnew(t *testing.T) {
 	w := newWorld(t, 0, 1, 600_000)
