@@ -16,6 +16,7 @@ import (
 	"github.com/skein-train/skein/checkpoint"
 	"github.com/skein-train/skein/checkpoint/ipfs"
 	"github.com/skein-train/skein/shards"
+	"github.com/skein-train/skein/swarm"
 )
 
 // guest is a session on a machine that joined a run of somebody else: no committee's seat, no corpus, no certainty that the
@@ -187,7 +188,7 @@ func (g *guest) holdBack(context.Context) error {
 		g.catchUp(w, w.loop.State().Seq)
 	}
 	g.onLanding = func(w *worker, l aggregator.Landing) { g.catchUp(w, l.Certificate.Seq) }
-	g.remark = g.standing
+	g.remark, g.mend = g.standing, g.repair
 	return nil
 }
 
@@ -196,6 +197,33 @@ func (g *guest) catchUp(w *worker, at aggregator.Seq) {
 	if at >= w.node.Tip() && !g.away.Load() && !w.present.Swap(true) {
 		w.exchange.Resume()
 	}
+}
+
+// repair takes a worker that cannot follow the log any more to the newest checkpoint: the swarm has gone on without it for too
+// long, or its state is not the certified one.
+func (g *guest) repair(ctx context.Context, w *worker, broken error) error {
+	if !errors.Is(broken, swarm.ErrGone) && !errors.Is(broken, aggregator.ErrDiverged) {
+		return broken
+	}
+	newest, err := g.newest(ctx)
+	if err != nil {
+		return errors.Join(broken, err)
+	}
+	if newest.CID == "" || newest.Seq <= w.loop.State().Seq {
+		return broken
+	}
+	g.log.Warn("starting again from the newest checkpoint", "worker", w.name, "round", newest.Seq, "because", broken)
+	w.present.Store(false)
+	w.exchange.Pause()
+	w.resume = nil
+	if w.start, err = g.fetch(ctx, newest); err != nil {
+		return err
+	}
+	if err := g.openLoop(ctx, w); err != nil {
+		return err
+	}
+	g.catchUp(w, newest.Seq)
+	return nil
 }
 
 // attend keeps the status line until all workers are through and the committee has closed the run.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skein-train/skein/aggregator"
@@ -20,7 +21,7 @@ type reporter struct {
 	mu      sync.Mutex // a worker that fell out of the roster may still be reporting when the next one starts
 	last    record
 
-	newest, older aggregator.Seq // rounds of the last two checkpoints that were announced
+	newest, older atomic.Uint64 // rounds of the last two checkpoints that were announced
 }
 
 func newReporter(s *session) (*reporter, error) {
@@ -84,7 +85,7 @@ func (r *reporter) care(ctx context.Context, w *worker, l aggregator.Landing, re
 		if rec.Checkpoint, err = r.publish(ctx, w, l, rec.EvalLoss); err != nil {
 			return err
 		}
-		r.older, r.newest = r.newest, l.Certificate.Seq
+		r.older.Store(r.newest.Swap(uint64(l.Certificate.Seq)))
 	}
 	return nil
 }

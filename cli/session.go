@@ -47,10 +47,12 @@ type session struct {
 
 	// onLanding, if set, is called after every landing of a worker, remark adds a word to the line of a round, and paused
 	// says whether the machine's owner wants it back; expect is told which sequences of the data stream come next.
+	// mend makes a worker whose loop has broken fit for another one, or returns the error that ends it.
 	onLanding func(*worker, aggregator.Landing)
 	remark    func(context.Context, aggregator.Landing) string
 	paused    func() bool // nil: never
 	expect    func(start, count uint64)
+	mend      func(ctx context.Context, w *worker, broken error) error
 }
 
 // worker is one local worker: a replica, a peer of its own, and the loop between them.
@@ -198,13 +200,20 @@ func (s *session) openLoops(ctx context.Context) (err error) {
 			return err
 		}
 		w.timed = &timed{Exchange: w.exchange}
-		genesis, err := w.exchange.Genesis(ctx)
-		if err != nil {
+		if err := s.openLoop(ctx, w); err != nil {
 			return err
 		}
-		if w.loop, err = aggregator.NewWorker(s.options(w, genesis)); err != nil {
-			return fmt.Errorf("worker %s: %w", w.name, err)
-		}
+	}
+	return nil
+}
+
+func (s *session) openLoop(ctx context.Context, w *worker) error {
+	genesis, err := w.exchange.Genesis(ctx)
+	if err != nil {
+		return err
+	}
+	if w.loop, err = aggregator.NewWorker(s.options(w, genesis)); err != nil {
+		return fmt.Errorf("worker %s: %w", w.name, err)
 	}
 	return nil
 }
@@ -264,11 +273,24 @@ func (s *session) prune() error {
 	if s.seat == nil {
 		return nil
 	}
-	first := s.report.older + 1
+	first := aggregator.Seq(s.report.older.Load()) + 1
 	for _, w := range s.workers {
 		first = min(first, aggregator.Seq(w.older.Load())+1)
 	}
 	return s.seat.node.Prune(first)
+}
+
+// ride runs one worker's loop, again and again if a mended worker may go on.
+func (s *session) ride(ctx context.Context, w *worker) error {
+	for {
+		err := w.loop.Run(ctx)
+		if err == nil || ctx.Err() != nil || s.mend == nil {
+			return err
+		}
+		if failed := s.mend(ctx, w, err); failed != nil {
+			return failed
+		}
+	}
 }
 
 // train runs the workers until all are done, and attend beside them, which looks after the run and says when it is over.
@@ -278,7 +300,7 @@ func (s *session) train(ctx context.Context, attend func(context.Context) error)
 	alive.Store(int64(len(s.workers)))
 	for _, w := range s.workers {
 		g.Go(func() error {
-			err := w.loop.Run(inner)
+			err := s.ride(inner, w)
 			switch {
 			case errors.Is(err, errKilled):
 				s.out.line("worker %s was killed by --fault", w.name)
