@@ -38,7 +38,7 @@ func (w *world) late(i int, from aggregator.Seq, to ...*Node) (*Node, *Exchange)
 // Who joins late folds old rounds: it opens their payloads one by one and gets them, and nothing that it did not open.
 func TestLateJoinerOpensOldRounds(t *testing.T) {
 	w := newWorld(t, 2, 12, 600_000)
-	w.runAll(10, 300_000)
+	w.runAll(10, 30_000)
 	n, x := w.late(3, 8, w.home)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -151,7 +151,7 @@ func TestPayloadsOutliveTheProgram(t *testing.T) {
 
 // A long log is fetched at once, without a request for a seat per certificate.
 func TestLongLogs(t *testing.T) {
-	catchUp(t, 300)
+	catchUp(t, 100)
 }
 
 func BenchmarkCatchUp(b *testing.B) {
@@ -195,7 +195,7 @@ func catchUp(t testing.TB, rounds int) time.Duration {
 		t.Fatal(err)
 	}
 	took := time.Since(start)
-	if sent, _ := x.n.Traffic(); sent > 100_000 {
+	if sent, _ := x.n.Traffic(); sent > 20_000 {
 		t.Errorf("%d bytes sent to catch up", sent)
 	}
 	return took

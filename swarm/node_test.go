@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/skein-train/skein/aggregator"
 )
@@ -111,14 +113,31 @@ func TestDeafConnectionsAreMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
+	mute.SetStreamHandler(pubsub.GossipSubID_v12, func(s network.Stream) { _, _ = io.Copy(io.Discard, s) })
 	if err := w.home.Connect(t.Context(), []string{fmt.Sprintf("%s/p2p/%s", mute.Addrs()[0], mute.ID())}); err != nil {
 		t.Fatal(err)
 	}
+	other, err := libp2p.New(libp2p.NoListenAddrs, libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.Ping(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	home, err := addrInfos(w.home.Addrs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Connect(t.Context(), home[0]); err != nil { // no business with gossip: left alone
+		t.Fatal(err)
+	}
+	stays := other.Network().Conns()[0]
 	before := mute.Network().Conns()[0]
 	eventually(t, "another connection", func() bool {
 		now := mute.Network().Conns()
 		return len(now) > 0 && now[0] != before
 	})
+	if now := other.Network().Conns(); len(now) != 1 || now[0] != stays {
+		t.Error("the connection of a peer without gossipsub was closed")
+	}
 }
 
 // A worker that the log does not know asks for a seat and gets it with the next certificate; when it says goodbye, the

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -27,7 +28,7 @@ type roads struct {
 type known struct {
 	peer.AddrInfo
 	told  []multiaddr.Multiaddr // what others say of where it is; the next one who says something overwrites it
-	given bool                  // by the user, or connected to us: kept for good
+	given bool                  // by the user: kept for good
 	wait  time.Duration         // before the next attempt; doubles with every failure
 	after time.Time
 }
@@ -195,7 +196,7 @@ func (r *roads) heal(now time.Time) {
 	for _, p := range r.n.host.Network().Peers() {
 		since, was := r.deaf[p]
 		switch {
-		case hears[p]:
+		case hears[p] || !r.gossips(p):
 		case !was:
 			still[p] = now
 		case now.Sub(since) < r.n.pace.deaf:
@@ -203,12 +204,18 @@ func (r *roads) heal(now time.Time) {
 		default:
 			r.n.Log.Info("connecting again: the peer does not hear our messages", "peer", p)
 			_ = r.n.host.Network().ClosePeer(p)
-			if r.known[p] == nil {
-				r.known[p] = &known{AddrInfo: peer.AddrInfo{ID: p, Addrs: r.n.host.Peerstore().Addrs(p)}, given: true}
+			if r.known[p] == nil && len(r.known) < maxKnown {
+				r.known[p] = &known{AddrInfo: peer.AddrInfo{ID: p, Addrs: r.n.host.Peerstore().Addrs(p)}}
 			}
 		}
 	}
 	r.deaf = still
+}
+
+// gossips reports whether a peer speaks gossipsub at all: who came for blocks, say, does not.
+func (r *roads) gossips(p peer.ID) bool {
+	spoken, err := r.n.host.Peerstore().SupportsProtocols(p, pubsub.GossipSubDefaultProtocols...)
+	return err == nil && len(spoken) > 0
 }
 
 // redial dials known peers that are away.

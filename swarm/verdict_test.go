@@ -23,9 +23,17 @@ func (w *world) ruled(i int, round aggregator.Seq, want Outcome) Verdict {
 	return got
 }
 
+// pass lets the deadline of the open round pass.
+func (w *world) pass(ctx context.Context) {
+	w.t.Helper()
+	if err := w.committee.do(ctx, func(r *aggregator.Rounds) { r.Elapse(w.run.Deadline) }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // Every reason why a contribution is not counted reaches the worker that asks.
 func TestVerdicts(t *testing.T) {
-	w := newWorld(t, 4, 9, 400)
+	w := newWorld(t, 4, 9, 600_000)
 	bad := aggregator.NewSigner(seed(3)).ID
 	w.check = func(h *aggregator.SignedHeader, _ []byte) error {
 		if h.Worker == bad {
@@ -49,7 +57,8 @@ func TestVerdicts(t *testing.T) {
 	w.ruled(3, 1, Invalid)
 	offer(1, 1, aggregator.Hash{})
 	w.ruled(1, 1, Received)
-	if _, err := w.exchanges[4].Next(t.Context(), 0); err != nil { // the deadline passes
+	w.pass(t.Context())
+	if _, err := w.exchanges[4].Next(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	if v := w.ruled(1, 1, Counted); v.Weight != 8 || v.Total != 8 {
@@ -66,7 +75,7 @@ func TestVerdicts(t *testing.T) {
 
 // Late and stale contributions are told apart from absent ones.
 func TestLateAndStaleVerdicts(t *testing.T) {
-	w := newWorld(t, 3, 3, 400)
+	w := newWorld(t, 3, 3, 600_000)
 	w.runAll(1, 100)
 	for i, root := range []aggregator.Hash{{1}, {1}, {2}} {
 		c := w.contribution(i+1, 2, 1000)
@@ -80,6 +89,8 @@ func TestLateAndStaleVerdicts(t *testing.T) {
 	if err := w.exchanges[0].Offer(t.Context(), w.contribution(1, 3, 1000)); err != nil {
 		t.Fatal(err)
 	}
+	w.ruled(1, 3, Received)
+	w.pass(t.Context())
 	if _, err := w.exchanges[0].Next(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
