@@ -12,7 +12,7 @@ import (
 	"github.com/skein-train/skein/checkpoint/storetest"
 )
 
-func writeFiles(t *testing.T, dir string, contents map[string]string) (paths []string) {
+func writeFiles(t testing.TB, dir string, contents map[string]string) (paths []string) {
 	t.Helper()
 	for p, c := range contents {
 		name := filepath.Join(dir, filepath.FromSlash(p))

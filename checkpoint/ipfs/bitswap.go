@@ -208,7 +208,7 @@ func (x *bitswap) ticks() {
 func (x *bitswap) lookAround() {
 	for _, p := range x.host.Network().Peers() {
 		if ok, err := x.host.Peerstore().SupportsProtocols(p, Protocol); err == nil && len(ok) > 0 {
-			x.PeerConnected(p)
+			x.found(p)
 		}
 	}
 }
@@ -216,6 +216,11 @@ func (x *bitswap) lookAround() {
 // PeerConnected implements network.Receiver.
 func (x *bitswap) PeerConnected(p peer.ID) {
 	x.server.PeerConnected(p)
+	x.found(p)
+}
+
+// found adds a peer to those that are asked.
+func (x *bitswap) found(p peer.ID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed || x.outboxes[p] != nil {
@@ -233,6 +238,11 @@ func (x *bitswap) PeerConnected(p peer.ID) {
 func (x *bitswap) PeerDisconnected(p peer.ID) {
 	x.server.PeerDisconnected(p)
 	x.answers.gone(p)
+	x.lost(p)
+}
+
+// lost takes a peer from those that are asked.
+func (x *bitswap) lost(p peer.ID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if o := x.outboxes[p]; o != nil {
@@ -360,7 +370,7 @@ func (o *outbox) message() message.BitSwapMessage {
 	return m
 }
 
-// run sends until the peer is gone. A peer that cannot be written to is as good as gone.
+// run sends until the peer is gone. One that cannot be written to is as good as gone, until lookAround finds it again.
 func (o *outbox) run(x *bitswap) {
 	var sender network.MessageSender
 	defer func() {
@@ -382,7 +392,7 @@ func (o *outbox) run(x *bitswap) {
 			err = sender.SendMsg(o.ctx, m)
 		}
 		if err != nil {
-			x.PeerDisconnected(o.to)
+			x.lost(o.to)
 			return
 		}
 	}

@@ -30,8 +30,7 @@ func TestMain(m *testing.M) {
 		os.Exit(child(job))
 	}
 	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"), // ends within 30 s of Close
-		goleak.IgnoreAnyFunction("github.com/ipfs/go-log/writer.(*MirrorWriter).logRoutine"))
+		goleak.IgnoreAnyFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain")) // ends within 30 s of Close
 }
 
 func newHost(t testing.TB) host.Host {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/skein-train/skein/checkpoint"
@@ -98,6 +99,8 @@ type openFile struct {
 	stack [][]link // what is still to be read, per level
 	leaf  []byte   // what is left of the current leaf
 	left  int64    // bytes to the end of the file
+
+	last atomic.Pointer[leaf] // what ReadAt read
 }
 
 func (r *openFile) Stat() (fs.FileInfo, error) { return r.entry, nil }

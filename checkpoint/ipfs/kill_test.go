@@ -165,7 +165,7 @@ func TestKilledFetches(t *testing.T) {
 		}
 		return or
 	}
-	mib, kills, peers := number("KILL_MIB", 12), number("KILL_TIMES", 5), number("KILL_PEERS", 1)
+	mib, kills, peers := number("KILL_MIB", 8), number("KILL_TIMES", 4), number("KILL_PEERS", 1)
 	var id string
 	var addrs []string
 	var links []*road
@@ -198,7 +198,7 @@ func TestKilledFetches(t *testing.T) {
 		cmd, said := runChild(t, job)
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
-		moment := time.Duration(random.Int64N(int64(number("KILL_WITHIN_MS", 400)))) * time.Millisecond
+		moment := time.Duration(random.Int64N(int64(number("KILL_WITHIN_MS", 300)))) * time.Millisecond
 		if killed == kills {
 			moment = time.Minute
 		}

@@ -36,15 +36,11 @@ func (r *openFile) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n := 0
 	for n < len(p) && off < r.node.size {
-		at, err := r.seek(r.f.ctx, off)
-		var leaf node
-		if err == nil {
-			leaf, err = r.f.from.child(r.f.ctx, at.link)
-		}
+		at, err := r.load(off)
 		if err != nil {
 			return n, &fs.PathError{Op: "read", Path: r.name, Err: err}
 		}
-		k := copy(p[n:], leaf.data[off-at.start:])
+		k := copy(p[n:], at.data[off-at.start:])
 		n, off = n+k, off+int64(k)
 	}
 	if n < len(p) {
@@ -56,7 +52,26 @@ func (r *openFile) ReadAt(p []byte, off int64) (int, error) {
 // leaf is where a file's bytes lie.
 type leaf struct {
 	link
-	start int64 // offset of its first byte in the file
+	start int64  // offset of its first byte in the file
+	data  []byte // its bytes, once it was read
+}
+
+// load reads the leaf that holds a byte of the file. The last one is at hand, for many small reads in a row.
+func (r *openFile) load(off int64) (*leaf, error) {
+	if at := r.last.Load(); at != nil && off >= at.start && off-at.start < at.size {
+		return at, nil
+	}
+	at, err := r.seek(r.f.ctx, off)
+	if err != nil {
+		return nil, err
+	}
+	n, err := r.f.from.child(r.f.ctx, at.link)
+	if err != nil {
+		return nil, err
+	}
+	at.data = n.data
+	r.last.Store(&at)
+	return &at, nil
 }
 
 // seek finds the leaf that holds a byte of the file, without reading it if it is raw.
@@ -75,14 +90,14 @@ func (r *openFile) seek(ctx context.Context, off int64) (leaf, error) {
 			break
 		}
 		if next.cid.Prefix().Codec == cid.Raw {
-			return leaf{next, start}, nil
+			return leaf{link: next, start: start}, nil
 		}
 		n, err := r.f.from.child(ctx, next)
 		if err != nil {
 			return leaf{}, err
 		}
 		if links = n.links; len(links) == 0 {
-			return leaf{next, start}, nil
+			return leaf{link: next, start: start}, nil
 		}
 	}
 	return leaf{}, fmt.Errorf("%w: no block holds byte %d", checkpoint.ErrRefused, off)

@@ -37,7 +37,7 @@ type Options struct {
 	// NoSync leaves it to the operating system when blocks reach the disk: faster, and a power cut may damage the store.
 	NoSync bool
 	// Exchange builds what fetches absent blocks from elsewhere and is told of new ones, over the store's own blocks;
-	// bitswap, say. nil is offline. The store closes it.
+	// see Bitswap. nil is offline. The store closes it. Its GetBlock must go on asking until its context is over.
 	Exchange func(blockstore.Blockstore) exchange.Interface
 	// Extra finds raw blocks of at most MaxRaw bytes by their SHA-256 outside of the store. The exchange serves them too. It
 	// may be called from any goroutine; bytes that do not match are not sent. nil: none.
@@ -260,6 +260,14 @@ func (s *Store) Pins(ctx context.Context) ([]checkpoint.Pin, error) {
 		return strings.Compare(a.Name+"\x00"+a.CID, b.Name+"\x00"+b.CID)
 	})
 	return out, ctx.Err()
+}
+
+// Traffic counts what the exchange received and sent, if it is Bitswap's.
+func (s *Store) Traffic() Traffic {
+	if x, ok := s.exchange.(interface{ Traffic() Traffic }); ok {
+		return x.Traffic()
+	}
+	return Traffic{}
 }
 
 // Close implements checkpoint.Store.

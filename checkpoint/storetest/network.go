@@ -24,7 +24,7 @@ func RunNetwork(t *testing.T, pair func(t *testing.T) (here, there checkpoint.St
 }
 
 func networkFolder() map[string]string {
-	return map[string]string{"f": Random(1, 900<<10), "empty": "", "a/b": "x", "same": Random(1, 900<<10)}
+	return map[string]string{"f": Random(1, 300<<10), "empty": "", "a/b": "x", "same": Random(1, 300<<10)}
 }
 
 func pinFetches(t *testing.T, here, there checkpoint.Store) {
