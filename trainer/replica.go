@@ -32,6 +32,7 @@ type Replica struct {
 	step   uint64      // global number of the coming inner step
 	seat   shards.Seat // what is left of the reservation: Start and Count move
 	tokens uint64      // trained so far
+	rewarm ramp        // of the learning rate, after joining under way
 
 	saved []gradients.Vec // host copies for Save where the engine's memory is no host memory
 }
@@ -95,9 +96,6 @@ func (r *Replica) Len() int { return r.params.Len }
 
 // Tokens is the number of tokens trained so far.
 func (r *Replica) Tokens() uint64 { return r.tokens }
-
-// LR is the inner learning rate of the coming step.
-func (r *Replica) LR() float32 { return float32(r.schedule(r.step)) }
 
 // Delta writes the pseudo-gradient of fragment f, anchor − params, to dst; dst and anchor are as long as f. Without an
 // inner optimizer it is the mean gradient of the last Step, unclipped, and anchor is ignored.

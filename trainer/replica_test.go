@@ -53,7 +53,7 @@ func TestSaveAndLoadContinueWithTheSameBits(t *testing.T) {
 		if err := b.Load(vecs, counters); err != nil {
 			t.Fatal(err)
 		}
-		if a.LR() != b.LR() || a.Tokens() != b.Tokens() {
+		if a.step != b.step || a.Tokens() != b.Tokens() {
 			t.Fatalf("learning rate or tokens differ after loading")
 		}
 		if steps(t, a, 4) != steps(t, b, 4) || !slices.Equal(paramsOf(a), paramsOf(b)) {
@@ -131,13 +131,13 @@ func TestSeatDecidesDataAndLearningRate(t *testing.T) {
 func TestCancelledStepChangesNothing(t *testing.T) {
 	r := newReplica(t, tiny())
 	steps(t, r, 1)
-	before, lr := paramsOf(r), r.LR()
+	before, step := paramsOf(r), r.step
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := r.Step(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatalf("a cancelled step: %v", err)
 	}
-	if !slices.Equal(before, paramsOf(r)) || r.LR() != lr {
+	if !slices.Equal(before, paramsOf(r)) || r.step != step {
 		t.Error("a cancelled step changed the replica")
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"github.com/skein-train/skein/trainer/engine"
 )
 
+const numCounters = 7 // of the private state
+
 // Save returns the private state: parameters and, with AdamW, both moments, then the counters {updates done, coming step,
-// stream position, sequences left, tokens trained}. The vectors may be the replica's own memory: they are valid until the
+// stream position, sequences left, tokens trained, first step and steps of the last rewarming}. The vectors may be the replica's own memory: they are valid until the
 // next call that changes it, and not to be written.
 func (r *Replica) Save() (vecs []gradients.Vec, counters []uint64) {
 	bufs := r.state()
@@ -26,7 +28,7 @@ func (r *Replica) Save() (vecs []gradients.Vec, counters []uint64) {
 		}
 		r.engine.Download(r.saved[i], b)
 	}
-	counters = []uint64{0, r.step, r.seat.Start, r.seat.Count, r.tokens}
+	counters = []uint64{0, r.step, r.seat.Start, r.seat.Count, r.tokens, r.rewarm.from, r.rewarm.steps}
 	if r.adamw != nil {
 		counters[0] = r.adamw.Count
 	}
@@ -37,8 +39,8 @@ func (r *Replica) Save() (vecs []gradients.Vec, counters []uint64) {
 // nothing has changed.
 func (r *Replica) Load(vecs []gradients.Vec, counters []uint64) error {
 	bufs := r.state()
-	if len(vecs) != len(bufs) || len(counters) != 5 {
-		return fmt.Errorf("trainer: load: %d vectors and %d counters, this optimizer keeps %d and 5", len(vecs), len(counters), len(bufs))
+	if len(vecs) != len(bufs) || len(counters) != numCounters {
+		return fmt.Errorf("trainer: load: %d vectors and %d counters, this optimizer keeps %d and %d", len(vecs), len(counters), len(bufs), numCounters)
 	}
 	for i, v := range vecs {
 		if len(v) != bufs[i].Len {
@@ -55,7 +57,7 @@ func (r *Replica) Load(vecs []gradients.Vec, counters []uint64) error {
 	if r.adamw != nil {
 		r.adamw.Count = counters[0]
 	}
-	r.step, r.seat, r.tokens = seat.First, seat, counters[4]
+	r.step, r.seat, r.tokens, r.rewarm = seat.First, seat, counters[4], ramp{counters[5], counters[6]}
 	return nil
 }
 

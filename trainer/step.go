@@ -34,7 +34,7 @@ func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
 	}
 	loss, err = r.backward(ctx)
 	if err == nil && r.adamw != nil {
-		err = r.adamw.Step(r.params, r.grads, r.schedule(r.step))
+		err = r.adamw.Step(r.params, r.grads, r.schedule(r.step)*r.rewarm.factor(r.step))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("trainer: step %d: %w", r.step, err)
