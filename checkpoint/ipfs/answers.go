@@ -47,7 +47,7 @@ func (a *answers) SendMessage(ctx context.Context, p peer.ID, m message.BitSwapM
 		return ctx.Err()
 	}
 	if l.sender == nil {
-		if l.sender, err = a.NewMessageSender(ctx, p, &network.MessageSenderOpts{MaxRetries: 1}); err != nil {
+		if l.sender, err = a.NewMessageSender(ctx, p, &network.MessageSenderOpts{MaxRetries: 2}); err != nil {
 			return err
 		}
 	}

@@ -175,7 +175,19 @@ func (x *bitswap) Close() error {
 	x.server.Close()
 	x.answers.close()
 	x.busy.Wait()
+	x.hangUp()
 	return nil
+}
+
+// hangUp ends the streams that peers opened, so that they open new ones to the next exchange over this host.
+func (x *bitswap) hangUp() {
+	for _, c := range x.host.Network().Conns() {
+		for _, s := range c.GetStreams() {
+			if s.Protocol() == Protocol {
+				_ = s.Reset()
+			}
+		}
+	}
 }
 
 // ticks looks after time while something is wanted.

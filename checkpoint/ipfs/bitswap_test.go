@@ -350,3 +350,21 @@ func mustBlock(b []byte, c cid.Cid) blocks.Block {
 	}
 	return out
 }
+
+func TestAHostOutlivesItsExchange(t *testing.T) {
+	a, h := goOnline(t, Options{}), newHost(t)
+	dial(t, h, a.host)
+	for i := range 3 {
+		id := addRandom(t, a.Store, uint64(i), 2<<20)
+		s, err := Memory(t.Context(), Options{Exchange: Bitswap(h)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Fetch(t.Context(), id, FetchOptions{Idle: 10 * time.Second}); err != nil {
+			t.Errorf("exchange %d: %v", i, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
