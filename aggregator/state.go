@@ -161,6 +161,23 @@ type Snapshot struct {
 	Vectors []gradients.Vec
 }
 
+// Private is the replica's part of a snapshot, what its Save returned, and the last round folded in. The snapshot is one
+// that this machine wrote.
+func (p Snapshot) Private() (vecs []gradients.Vec, counters []uint64, n Seq, err error) {
+	var h snapshotHeader
+	if err := json.Unmarshal(p.Header, &h); err != nil {
+		return nil, nil, 0, fmt.Errorf("%w: snapshot header: %v", ErrMalformed, err)
+	}
+	before := 1 + h.Outer + h.Encoder
+	if h.Feedback {
+		before += 1 + len(h.Flights)
+	}
+	if h.Outer < 0 || h.Encoder < 0 || before > len(p.Vectors) {
+		return nil, nil, 0, fmt.Errorf("%w: snapshot of %d vectors, %d before the replica's", ErrMalformed, len(p.Vectors), before)
+	}
+	return p.Vectors[before:], h.Counters, h.Seq, nil
+}
+
 type snapshotHeader struct {
 	Run      Hash
 	Seq      Seq

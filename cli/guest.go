@@ -108,18 +108,29 @@ func readAll(folder fs.FS, name string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// openStart says where the workers begin: at their own snapshots, unless those are older than the newest checkpoint; else at
-// that checkpoint; else at the first step.
+// openStart says where the workers begin: at their own snapshots, or at the newest checkpoint if that costs fewer bytes to come
+// to the present from; else at the first step.
 func (g *guest) openStart(ctx context.Context) error {
 	newest, err := g.newest(ctx)
 	if err != nil {
 		return err
 	}
 	for _, w := range g.workers {
-		if w.resume != nil && aggregator.Seq(w.saved.Load()) >= newest.Seq {
-			continue
+		if w.resume != nil {
+			replay, err := g.payloads(ctx, w, aggregator.Seq(w.saved.Load()))
+			if err != nil {
+				return err
+			}
+			rest, err := g.payloads(ctx, w, newest.Seq)
+			if err != nil {
+				return err
+			}
+			if newest.CID == "" || replay <= rest+g.checkpointSize() {
+				continue
+			}
+			w.own, w.resume = *w.resume, nil
 		}
-		w.resume = nil
+		w.fresh.Store(true)
 		if newest.CID == "" {
 			continue
 		}
@@ -128,6 +139,26 @@ func (g *guest) openStart(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// payloads is the size in bytes of what was counted after a round.
+func (g *guest) payloads(ctx context.Context, w *worker, after aggregator.Seq) (sum uint64, err error) {
+	for n := after + 1; n <= w.node.Tip(); n++ {
+		c, err := w.node.Certificate(ctx, n)
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range c.List {
+			sum += e.Size
+		}
+	}
+	return sum, nil
+}
+
+// checkpointSize is about what a checkpoint of the run has, in bytes.
+func (g *guest) checkpointSize() uint64 {
+	slots := g.method.Outer(g.layout, g.layout.Fragments()[0]).Slots()
+	return 4 * uint64(g.layout.Len()) * uint64(1+slots)
 }
 
 // newest is the last checkpoint that the log announces.
@@ -175,10 +206,7 @@ func (g *guest) fetch(ctx context.Context, a aggregator.Announcement) (*aggregat
 }
 
 // largest bounds a checkpoint of this run, in bytes: its vectors, and the log with the small files.
-func (g *guest) largest() int64 {
-	slots := int64(g.method.Outer(g.layout, g.layout.Fragments()[0]).Slots())
-	return 4*int64(g.layout.Len())*(1+slots) + 1<<30
-}
+func (g *guest) largest() int64 { return int64(g.checkpointSize()) + 1<<30 }
 
 // holdBack keeps the workers off the roster until they have folded what is certified already: a seat that is not used costs
 // everybody a deadline.

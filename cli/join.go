@@ -32,6 +32,9 @@ type joinFlags struct {
 	json     bool
 }
 
+// defaultDataDir is where joined runs are kept if nobody says otherwise.
+func defaultDataDir() string { return filepath.Join(xdg.DataHome, "skein") }
+
 func newJoinCommand() *cobra.Command {
 	var f joinFlags
 	cmd := &cobra.Command{
@@ -44,7 +47,7 @@ func newJoinCommand() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.dataDir, "data-dir", filepath.Join(xdg.DataHome, "skein"), "folder that everything is kept in")
+	flags.StringVar(&f.dataDir, "data-dir", defaultDataDir(), "folder that everything is kept in")
 	flags.Var(&f.up, "up", "most bytes sent per second, such as 2MB/s; 0 has no limit")
 	flags.Var(&f.down, "down", "most bytes received per second; 0 has no limit")
 	flags.StringVar(&f.quota, "quota", "1GB", "most disk space for token shards; they are fetched as they are needed")
@@ -170,7 +173,12 @@ func (g *guest) welcome() (cost, error) {
 // run takes part until the run is over, or ctx is.
 func (g *guest) run(ctx context.Context, power <-chan bool) (sum participation, err error) {
 	defer func() { err = errors.Join(err, g.close()) }()
-	g.expect = func(start, count uint64) { g.stream.expect(ctx, start, count) }
+	g.expect = func(w *worker, first, start, count uint64) {
+		g.stream.expect(ctx, start, count)
+		if first > 1 && w.fresh.Swap(false) {
+			g.settleIn(ctx, w)
+		}
+	}
 	err = open(ctx, g.openKeys, g.openSnapshots, g.openRoads, g.openBlocks, g.present, g.openStart, g.openCorpus, g.openReplicas, g.openLoops, g.holdBack, g.openReport)
 	if err != nil {
 		return sum, err
@@ -183,5 +191,8 @@ func (g *guest) run(ctx context.Context, power <-chan bool) (sum participation, 
 	if err != nil {
 		return sum, errors.Join(err, g.leave())
 	}
-	return g.participation()
+	if sum, err = g.participation(); err != nil {
+		return sum, err
+	}
+	return sum, writeSummary(g.dir.summary(), sum)
 }

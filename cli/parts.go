@@ -148,16 +148,19 @@ type paced struct {
 	cores cores
 	step  *atomic.Uint64 // the last one taken
 
-	expect func(start, count uint64) // nil, or told which sequences come next
+	expect func(first, start, count uint64) // nil, or told which step and which sequences come next
 }
 
 // Begin implements aggregator.Replica.
 func (p paced) Begin(first, start, count uint64) error {
 	p.step.Store(first - 1)
-	if p.expect != nil {
-		p.expect(start, count)
+	if err := p.replica.Begin(first, start, count); err != nil {
+		return err
 	}
-	return p.replica.Begin(first, start, count)
+	if p.expect != nil {
+		p.expect(first, start, count)
+	}
+	return nil
 }
 
 // Step implements aggregator.Replica.

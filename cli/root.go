@@ -67,6 +67,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newRunCommand(),
 		newJoinCommand(),
+		newStatusCommand(),
 		newSampleCommand(),
 		newCheckpointCommand(),
 		newExportCommand(),

@@ -194,7 +194,7 @@ func (s *session) finish(ctx context.Context) (summary, error) {
 	sum.BitsPerParamPerSync = bits / float64(len(all))
 	sum.BitsPerParamPerStep = 8 * float64(sum.PayloadBytes) / float64(sum.Params) / float64(sum.InnerSteps)
 	sum.TokensPerS = float64(sum.Tokens) / last.WallS
-	return sum, sum.write(s.dir.summary())
+	return sum, writeSummary(s.dir.summary(), sum)
 }
 
 // survivor is a worker that has finished the run.

@@ -46,12 +46,12 @@ type session struct {
 	fault     *fault
 
 	// onLanding, if set, is called after every landing of a worker, remark adds a word to the line of a round, and paused
-	// says whether the machine's owner wants it back; expect is told which sequences of the data stream come next.
+	// says whether the machine's owner wants it back; expect is told which step and which sequences of the data stream come next.
 	// mend makes a worker whose loop has broken fit for another one, or returns the error that ends it.
 	onLanding func(*worker, aggregator.Landing)
 	remark    func(context.Context, aggregator.Landing) string
 	paused    func() bool // nil: never
-	expect    func(start, count uint64)
+	expect    func(w *worker, first, start, count uint64)
 	mend      func(ctx context.Context, w *worker, broken error) error
 }
 
@@ -67,9 +67,11 @@ type worker struct {
 	snapshots *snapshot.Files
 	resume    *aggregator.Snapshot // of an earlier life
 	start     *aggregator.Shared   // a checkpoint's state, where there is no earlier life
+	own       aggregator.Snapshot  // of an earlier life that a checkpoint has overtaken: its moments are still good
 	loop      *aggregator.Worker
 	step      atomic.Uint64 // the last inner step taken
 	seated    atomic.Bool   // the log has a seat for it
+	fresh     atomic.Bool   // it has neither an earlier life nor trained in this one
 	present   atomic.Bool   // it has folded all of the log that there was when it came
 
 	saved, older atomic.Uint64 // rounds of the last snapshot and of the one before it
@@ -151,6 +153,11 @@ func (s *session) openSnapshots(context.Context) (err error) {
 			s.log.Warn("one of the two snapshot files is damaged, the other one is used", "worker", w.name, "error", saved.Damaged)
 		}
 		w.resume = &aggregator.Snapshot{Header: saved.Header, Vectors: saved.Vectors}
+		_, _, n, err := w.resume.Private()
+		if err != nil {
+			return fmt.Errorf("worker %s: %w", w.name, err)
+		}
+		w.saved.Store(uint64(n))
 	}
 	return nil
 }
@@ -159,7 +166,7 @@ func (s *session) openSnapshots(context.Context) (err error) {
 func (s *session) listen(ctx context.Context, name string, seed [32]byte) (*swarm.Node, error) {
 	return swarm.Listen(ctx, swarm.Options{
 		Seed: seed, Listen: s.cfg.Swarm.Listen, Run: &s.manifest, Welcome: s.cfg.Recipe(), Dir: s.dir.node(name), MaxPayload: s.gate.limit,
-		Log: s.log.With("peer", name), Caps: s.caps,
+		Log: s.log.With("peer", name), Caps: s.caps, Moments: s.moments(name),
 	})
 }
 
@@ -224,9 +231,13 @@ func (s *session) openReport(context.Context) (err error) {
 }
 
 func (s *session) options(w *worker, genesis *aggregator.Certificate) aggregator.Options {
+	model := paced{replica: w.replica, cores: s.cores, step: &w.step}
+	if s.expect != nil {
+		model.expect = func(first, start, count uint64) { s.expect(w, first, start, count) }
+	}
 	return aggregator.Options{
 		Manifest: &s.manifest.Manifest, Genesis: genesis, Signer: w.signer, Method: s.method, Layout: s.layout,
-		Replica: paced{w.replica, s.cores, &w.step, s.expect}, Exchange: w.timed, Assign: shards.Assign, Resume: w.resume, Start: w.start, Paused: s.paused,
+		Replica: model, Exchange: w.timed, Assign: shards.Assign, Resume: w.resume, Start: w.start, Paused: s.paused,
 		Landed: func(ctx context.Context, l aggregator.Landing) error { return s.landed(ctx, w, l) },
 	}
 }

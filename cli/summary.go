@@ -37,7 +37,8 @@ func ddpBytes(m, params int, steps uint64) uint64 {
 	return 2 * uint64(m-1) * 2 * uint64(params) * steps / uint64(m)
 }
 
-func (s summary) write(path string) error {
+// writeSummary writes what a run came to.
+func writeSummary(path string, s any) error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err
