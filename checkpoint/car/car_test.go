@@ -126,3 +126,43 @@ func TestExportIsWholeOrNothing(t *testing.T) {
 		t.Error("an existing file was overwritten")
 	}
 }
+
+func TestAChangedBlockIsNotExported(t *testing.T) {
+	dir := t.TempDir()
+	s, err := ipfs.Open(t.Context(), dir, ipfs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := s.Add(t.Context(), "test", storetest.Files(map[string]string{"model": storetest.Random(1, 1<<20)}))
+	if err = errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	blocks, err := filepath.Glob(filepath.Join(dir, "blocks", "*", "*.data"))
+	if err != nil || len(blocks) < 5 {
+		t.Fatalf("%d blocks, error %v", len(blocks), err)
+	}
+	for _, b := range blocks {
+		content, err := os.ReadFile(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(content) == ipfs.ChunkSize {
+			content[0] ^= 1
+			if err := os.WriteFile(b, content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	from, err := ipfs.OpenSource(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "out.car")
+	if err := car.Export(t.Context(), from.(car.Blocks), id, path, nil); !errors.Is(err, checkpoint.ErrCorrupt) {
+		t.Errorf("error %v, want ErrCorrupt", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is there: %v", err)
+	}
+}
