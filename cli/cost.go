@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 
 	"github.com/dustin/go-humanize"
@@ -67,16 +68,31 @@ func vocabOf(c configs.Config) int {
 	return t.Vocab()
 }
 
-// fits says whether the machine can bear the cost, and if not what is missing.
-func (k cost) fits(dir string) error {
-	var errs []error
-	if m, err := mem.VirtualMemory(); err == nil && int64(m.Available) < k.Memory {
-		errs = append(errs, fmt.Errorf("the run needs %s of memory and %s are free: close other programs, or join from a larger machine",
-			humanize.IBytes(uint64(k.Memory)), humanize.IBytes(m.Available)))
+// means are what a machine has to give, in bytes.
+type means struct{ memory, disk uint64 }
+
+// meansOf looks at this machine; what it does not tell counts as plenty.
+func meansOf(dir string) means {
+	has := means{math.MaxUint64, math.MaxUint64}
+	if m, err := mem.VirtualMemory(); err == nil {
+		has.memory = m.Available
 	}
-	if u, err := disk.Usage(existing(dir)); err == nil && int64(u.Free) < k.Disk {
+	if u, err := disk.Usage(existing(dir)); err == nil {
+		has.disk = u.Free
+	}
+	return has
+}
+
+// fits says whether a machine can bear the cost, and if not what is missing.
+func (k cost) fits(has means, dir string) error {
+	var errs []error
+	if has.memory < uint64(k.Memory) {
+		errs = append(errs, fmt.Errorf("the run needs %s of memory and %s are free: close other programs, or join from a larger machine",
+			humanize.IBytes(uint64(k.Memory)), humanize.IBytes(has.memory)))
+	}
+	if has.disk < uint64(k.Disk) {
 		errs = append(errs, fmt.Errorf("the run needs up to %s on disk and %s are free in %s: free some, lower --quota, or choose another place with --data-dir",
-			humanize.IBytes(uint64(k.Disk)), humanize.IBytes(u.Free), existing(dir)))
+			humanize.IBytes(uint64(k.Disk)), humanize.IBytes(has.disk), existing(dir)))
 	}
 	return errors.Join(errs...)
 }

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/skein-train/skein/aggregator"
-	"github.com/skein-train/skein/checkpoint"
 	"github.com/skein-train/skein/checkpoint/ipfs"
 	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/gradients"
@@ -22,21 +20,8 @@ func (s *session) shareData(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.corpus.cid, err = addFiles(ctx, store, s.corpus.dir, s.corpus.files())
+	s.corpus.cid, err = store.AddDir(ctx, dataPin, s.corpus.dir, s.corpus.files())
 	return errors.Join(err, store.Close())
-}
-
-func addFiles(ctx context.Context, store checkpoint.Store, dir string, names []string) (string, error) {
-	var files []checkpoint.File
-	for _, name := range names {
-		f, err := os.Open(filepath.Join(dir, name))
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		files = append(files, checkpoint.File{Path: name, Data: f})
-	}
-	return store.Add(ctx, dataPin, files)
 }
 
 // dataPin is the name under which the token shards are pinned.

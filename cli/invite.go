@@ -30,14 +30,22 @@ func accept(ctx context.Context, addrs []string) (*invited, error) {
 	if err != nil {
 		return nil, err
 	}
-	if off := answer.Ahead.Abs(); off > clockLimit {
-		way := "behind"
-		if answer.Ahead < 0 {
-			way = "ahead of"
-		}
-		return nil, fmt.Errorf("this machine's clock is %s %s the run's: set it right (on Linux: timedatectl set-ntp true) and try again", clock(off), way)
+	if err := checkClock(answer.Ahead); err != nil {
+		return nil, err
 	}
 	return readInvitation(answer.Run, answer.Welcome)
+}
+
+// checkClock judges how far a peer's clock is ahead of this machine's.
+func checkClock(ahead time.Duration) error {
+	way := "behind"
+	if ahead < 0 {
+		way = "ahead of"
+	}
+	if ahead.Abs() <= clockLimit {
+		return nil
+	}
+	return fmt.Errorf("this machine's clock is %s %s the run's: set it right (on Linux: timedatectl set-ntp true) and try again", clock(ahead.Abs()), way)
 }
 
 // readInvitation holds the recipe against the signed manifest.

@@ -158,11 +158,16 @@ func (s *session) introduce() {
 // invitation is the address to give to others: one that other machines can dial, if there is one.
 func invitation(addrs []string) string {
 	for _, a := range addrs {
-		if !strings.HasPrefix(a, "/ip4/127.") && !strings.HasPrefix(a, "/ip6/::1/") {
+		if !loopback(a) {
 			return a
 		}
 	}
 	return strings.Join(addrs[:min(1, len(addrs))], "")
+}
+
+// loopback says whether an address leads nowhere but to this machine.
+func loopback(addr string) bool {
+	return strings.HasPrefix(addr, "/ip4/127.") || strings.HasPrefix(addr, "/ip6/::1/")
 }
 
 // finish evaluates the final model on the whole validation split and writes the summary.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -167,7 +168,16 @@ func (s *session) listen(ctx context.Context, name string, seed [32]byte) (*swar
 	return swarm.Listen(ctx, swarm.Options{
 		Seed: seed, Listen: s.cfg.Swarm.Listen, Run: &s.manifest, Welcome: s.cfg.Recipe(), Dir: s.dir.node(name), MaxPayload: s.gate.limit,
 		Log: s.log.With("peer", name), Caps: s.caps, Moments: s.moments(name),
+		Announce: s.announcement(name),
 	})
+}
+
+// announcement is the name under which the local network hears of the run: from the committee's peer, if others can dial it.
+func (s *session) announcement(name string) string {
+	if name == seatName && slices.ContainsFunc(s.cfg.Swarm.Listen, func(a string) bool { return !loopback(a) }) {
+		return s.cfg.Name
+	}
+	return ""
 }
 
 // openNodes starts a peer for each local worker and introduces it to the peers at the addresses, and to those before it.
