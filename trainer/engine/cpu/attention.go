@@ -47,7 +47,7 @@ func (e *Engine) newHead(xs []float32, a engine.Attention, rope ropeTable, worke
 	}
 	rope.rotate(&e.k, h.k, a.HeadDim, xs[h.group.k:], h.width, a.Time, rope.sin, 1)
 	e.k.Transpose(&h.kT[0], h.ld, &h.k[0], a.HeadDim, a.Time, a.HeadDim)
-	copyRows(h.v, a.HeadDim, xs[h.group.v:], h.width, a.Time, a.HeadDim)
+	e.k.CopyRows(&h.v[0], a.HeadDim, &xs[h.group.v], h.width, a.Time, a.HeadDim)
 	return h
 }
 
@@ -105,7 +105,7 @@ func (e *Engine) AttendGrad(dqkv, dy, y, lse, qkv engine.Buf, a engine.Attention
 			rope.rotate(&e.k, dxs[h.group.q+i*d:], h.width, h.dq, d, a.Time, rope.back, h.scale)
 		}
 		rope.rotate(&e.k, dxs[h.group.k:], h.width, h.dk, d, a.Time, rope.back, 1)
-		copyRows(dxs[h.group.v:], h.width, h.dv, d, a.Time, d)
+		e.k.CopyRows(&dxs[h.group.v], h.width, &h.dv[0], d, a.Time, d)
 	})
 }
 
@@ -160,10 +160,4 @@ func turned(x []float32, ld int) kernels.Operand {
 func oddLines(n int) int {
 	const line = 16 // elements
 	return (ceil(n, line) | 1) * line
-}
-
-func copyRows(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
-	for i := range rows {
-		copy(dst[i*dstRow:][:cols], src[i*srcRow:][:cols])
-	}
 }

@@ -19,7 +19,7 @@ import (
 type Engine struct {
 	hostmem.Memory
 	team team
-	mul  blas.Multiplier
+	mul  multiplier
 	k    kernels.Set
 
 	name  string
@@ -27,6 +27,7 @@ type Engine struct {
 
 	ropes   map[ropeKey]ropeTable
 	scratch []scratch // one per worker
+	panel   scratch   // the packed factor of a product, which all workers read
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -45,7 +46,7 @@ func Open(o engine.Options) (*Engine, error) {
 	}
 	threads := max(o.Threads, 1)
 	set := kernels.Best()
-	e := &Engine{team: team(threads), mul: mul, k: set, ropes: map[ropeKey]ropeTable{}, scratch: make([]scratch, threads)}
+	e := &Engine{team: team(threads), mul: multiplierOf(mul), k: set, ropes: map[ropeKey]ropeTable{}, scratch: make([]scratch, threads)}
 	what := fmt.Sprintf("%s %s fp32, %s kernels", lib.Title, lib.Version, set.Name)
 	e.name = fmt.Sprintf("cpu: %s, %s", what, plural(threads, "thread"))
 	e.class = engine.ClassCPU | digest(what)
@@ -61,7 +62,7 @@ func (e *Engine) Class() uint16 { return e.class }
 // Close releases the memory. Libraries stay loaded: they cannot be unloaded safely.
 func (e *Engine) Close() error {
 	e.Release()
-	e.scratch = nil
+	e.scratch, e.panel = nil, scratch{}
 	return nil
 }
 

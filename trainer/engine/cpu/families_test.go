@@ -17,7 +17,7 @@ func TestEveryKernelFamily(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				e.k = set
+				e.k, e.mul = set, packed{}
 				return e
 			}, enginetest.Eps)
 		})

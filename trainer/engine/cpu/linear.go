@@ -13,38 +13,19 @@ func (e *Engine) Add(z, x, y engine.Buf) {
 	e.team.spans(z.Len, 1, func(lo, hi int) { e.k.Add(zs[lo:hi], xs[lo:hi], ys[lo:hi]) })
 }
 
-// side × side elements of C are one task: large enough that a library reaches its speed in it, small enough that a few
-// cores get equal shares. Where that leaves too few tasks they are smaller.
-func side(m, n int) int {
-	const large, small, enough = 512, 256, 4
-	if ceil(m, large)*ceil(n, large) < enough {
-		return small
-	}
-	return large
-}
-
-// MatMul cuts C into fixed blocks.
+// MatMul: see engine.Engine.
 func (e *Engine) MatMul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
 	if m == 0 || n == 0 {
 		return
 	}
-	beta := float32(0)
-	if accumulate {
-		beta = 1
+	if k == 0 {
+		if !accumulate {
+			e.Zero(c.Slice(0, m*n))
+		}
+		return
 	}
 	am, bm, cm := matrix(f32(a)[:m*k], transA, m, k), matrix(f32(b)[:k*n], transB, k, n), matrix(f32(c)[:m*n], false, m, n)
-	block := side(m, n)
-	across := ceil(n, block)
-	e.team.each(ceil(m, block)*across, func(worker, task int) {
-		i, j := task/across*block, task%across*block
-		rows, cols := min(block, m-i), min(block, n-j)
-		part := product{rows, cols, k, at(am, i, 0), at(bm, 0, j), at(cm, i, j)}
-		if transA && m >= wide {
-			e.multiplyTurned(worker, part, beta)
-			return
-		}
-		e.mul.Sgemm(part.m, part.n, part.k, part.a, part.b, beta, part.c)
-	})
+	e.mul.multiply(e, product{m, n, k, am, bm, cm}, accumulate)
 }
 
 // product is C[m,n] = A·B.
@@ -53,21 +34,17 @@ type product struct {
 	a, b, c blas.Matrix
 }
 
-// wide is the number of elements from row to row from which on a transposed left factor is transposed here, piece by
-// piece, before the library sees it. Libraries read it against the grain, and when rows lie far apart that costs them
-// up to half their speed. The gradients of weights are of this kind.
-const wide = 512
+// multiplier is a way to compute C = A·B, or C + A·B, on the engine's workers.
+type multiplier interface {
+	multiply(e *Engine, p product, accumulate bool)
+}
 
-func (e *Engine) multiplyTurned(worker int, p product, beta float32) {
-	const depth = 256
-	ld := oddLines(depth)
-	piece := blas.Matrix{Data: &e.scratch[worker].take(p.m * ld)[0][0], Stride: ld}
-	for from := 0; from < p.k; from += depth {
-		part := min(depth, p.k-from)
-		e.k.Transpose(piece.Data, ld, at(p.a, 0, from).Data, p.a.Stride, part, p.m)
-		e.mul.Sgemm(p.m, p.n, part, piece, at(p.b, from, 0), beta, p.c)
-		beta = 1
+// multiplierOf is the library, or our own product where there is none.
+func multiplierOf(m blas.Multiplier) multiplier {
+	if m == nil {
+		return packed{}
 	}
+	return library{m}
 }
 
 // matrix describes op(X) [rows, cols] without padding.

@@ -37,7 +37,8 @@ type Library struct {
 	open func() (Multiplier, error)
 }
 
-// Open is the fastest library found, or the named one; the Library says which it is. A named library that is not
+// Open is the fastest library found, or the named one; the Library says which it is. The Multiplier of "builtin" is nil:
+// that product is the engine's own. A named library that is not
 // there is an error: nothing falls back in silence.
 func Open(name string) (Multiplier, Library, error) {
 	for _, probe := range probes() {

@@ -55,6 +55,8 @@ type Set struct {
 	// Square transposes Side × Side elements: dst[j·dstRow + i] = src[i·srcRow + j]. See Transpose for other shapes.
 	Square func(dst *float32, dstRow int, src *float32, srcRow int)
 	Side   int
+	// CopyRows copies rows × cols elements, at least one row, between rows dstRow and srcRow elements apart.
+	CopyRows func(dst *float32, dstRow int, src *float32, srcRow int, rows, cols int)
 	// Tiles multiply small matrices.
 	Tiles Tiles
 }

@@ -44,6 +44,14 @@ var calls = []call{
 		}
 		return 0
 	}},
+	{"CopyRows", 2, func(s *Set, x [][]float32, _, _ float32) float64 {
+		for rows := 1; rows <= 3; rows++ { // rows with a gap of one
+			if cols := len(x[0])/rows - 1; cols > 0 {
+				s.CopyRows(&x[0][0], cols+1, &x[1][0], cols+1, rows, cols)
+			}
+		}
+		return 0
+	}},
 	{"AdamW", 4, func(s *Set, x [][]float32, a, b float32) float64 {
 		s.AdamW(x[0], x[1], x[2], x[3], &AdamW{Scale: a, Beta1: 0.9, Rest1: 0.1, Beta2: 0.95, Rest2: 0.05, Keep: 0.99, Rate: b, Correct2: 1.3, Eps: 1e-3})
 		return 0

@@ -13,7 +13,8 @@ func portable() Set {
 		SumExp: sumExp, ExpSum: expSum, ExpScale: expScale, SoftmaxGrad: softmaxGrad,
 		Norm: norm, NormGradSums: normGradSums, NormGrad: normGrad,
 		SwiGLU: swiglu, SwiGLUGrad: swigluGrad, Rotate: rotate, AdamW: adamW,
-		Square: square, Side: 4, Tiles: Tiles{Cols: 4, Heights: []Height{{4, tile4}, {1, tile1}}},
+		Square: square, Side: 4, CopyRows: copyRows,
+		Tiles: Tiles{Cols: 4, Heights: []Height{{4, each(4, tile4)}, {1, each(1, tile1)}}},
 	}
 }
 
@@ -148,6 +149,12 @@ func adamW(p, g, m, v []float32, s *AdamW) {
 		m[i] = s.Beta1*m[i] + s.Rest1*gi
 		v[i] = s.Beta2*v[i] + s.Rest2*gi*gi
 		p[i] = s.Keep*p[i] - s.Rate*m[i]/(float32(math.Sqrt(float64(v[i]*s.Correct2)))+s.Eps)
+	}
+}
+
+func copyRows(dst *float32, dstRow int, src *float32, srcRow int, rows, cols int) {
+	for i := range rows {
+		copy(unsafe.Slice(offset(dst, i*dstRow), cols), unsafe.Slice(offset(src, i*srcRow), cols))
 	}
 }
 

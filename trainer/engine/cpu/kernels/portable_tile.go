@@ -2,12 +2,21 @@ package kernels
 
 import "unsafe"
 
+// each calls a tile once for each group of rows.
+func each(rows int, tile Tile) Tile {
+	return func(times, k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool) {
+		for i := range times {
+			tile(1, k, offset(a, i*rows*aRow), aRow, aCol, b, bRow, offset(c, i*rows*cRow), cRow, cols, accumulate)
+		}
+	}
+}
+
 // tile4 is for four rows. Four columns are the common case, and sixteen named sums stay in registers where an array
 // would not.
-func tile4(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool) {
+func tile4(_, k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool) {
 	if cols != 4 {
 		for i := range 4 {
-			tile1(k, offset(a, i*aRow), aRow, aCol, b, bRow, offset(c, i*cRow), cRow, cols, accumulate)
+			tile1(1, k, offset(a, i*aRow), aRow, aCol, b, bRow, offset(c, i*cRow), cRow, cols, accumulate)
 		}
 		return
 	}
@@ -39,7 +48,7 @@ func tile4(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, 
 }
 
 // tile1 is for one row of up to four columns.
-func tile1(k int, a *float32, _, aCol int, b *float32, bRow int, c *float32, _, cols int, accumulate bool) {
+func tile1(_, k int, a *float32, _, aCol int, b *float32, bRow int, c *float32, _, cols int, accumulate bool) {
 	dst := unsafe.Slice(c, cols)
 	if !accumulate {
 		clear(dst)

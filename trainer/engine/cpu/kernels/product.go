@@ -3,8 +3,9 @@ package kernels
 import "unsafe"
 
 // Tile computes a few rows of C = A·B, or C + A·B, for as many columns as two registers hold. Strides are in elements:
-// A[i,p] is a[i·aRow + p·aCol], B[p,j] is b[p·bRow + j], C[i,j] is c[i·cRow + j].
-type Tile func(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool)
+// A[i,p] is a[i·aRow + p·aCol], B[p,j] is b[p·bRow + j], C[i,j] is c[i·cRow + j]. It does so times times, once for each
+// group of its rows, one group below the other; times is at least 1.
+type Tile func(times, k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow, cols int, accumulate bool)
 
 // Tiles is a matrix product cut into tiles of several heights.
 type Tiles struct {
@@ -31,8 +32,9 @@ func (t Tiles) Product(m, n, k int, a Operand, b *float32, bRow int, c *float32,
 		cols := min(t.Cols, n-j)
 		i := 0
 		for _, h := range t.Heights {
-			for ; m-i >= h.Rows; i += h.Rows {
-				h.Tile(k, offset(a.Data, i*a.Row), a.Row, a.Col, offset(b, j), bRow, offset(c, i*cRow+j), cRow, cols, accumulate)
+			if times := (m - i) / h.Rows; times > 0 {
+				h.Tile(times, k, offset(a.Data, i*a.Row), a.Row, a.Col, offset(b, j), bRow, offset(c, i*cRow+j), cRow, cols, accumulate)
+				i += times * h.Rows
 			}
 		}
 	}

@@ -89,30 +89,35 @@ func adamWAVX512(p []float32, g []float32, m []float32, v []float32, s *float32)
 //go:noescape
 func squareAVX512(dst *float32, dstRow int, src *float32, srcRow int)
 
-// tile12AVX512: C = A·B or C + A·B for 12 rows and cols ≤ 32 columns
+// copyRowsAVX512: dst[i,j] = src[i,j]
 //
 //go:noescape
-func tile12AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+func copyRowsAVX512(dst *float32, dstRow int, src *float32, srcRow int, rows int, cols int)
 
-// tile8AVX512: C = A·B or C + A·B for 8 rows and cols ≤ 32 columns
+// tile12AVX512: C = A·B or C + A·B, times tiles of 12 rows one below the other, cols ≤ 32 columns
 //
 //go:noescape
-func tile8AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+func tile12AVX512(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
 
-// tile4AVX512: C = A·B or C + A·B for 4 rows and cols ≤ 32 columns
+// tile8AVX512: C = A·B or C + A·B, times tiles of 8 rows one below the other, cols ≤ 32 columns
 //
 //go:noescape
-func tile4AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+func tile8AVX512(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
 
-// tile2AVX512: C = A·B or C + A·B for 2 rows and cols ≤ 32 columns
+// tile4AVX512: C = A·B or C + A·B, times tiles of 4 rows one below the other, cols ≤ 32 columns
 //
 //go:noescape
-func tile2AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+func tile4AVX512(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
 
-// tile1AVX512: C = A·B or C + A·B for 1 rows and cols ≤ 32 columns
+// tile2AVX512: C = A·B or C + A·B, times tiles of 2 rows one below the other, cols ≤ 32 columns
 //
 //go:noescape
-func tile1AVX512(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+func tile2AVX512(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
+// tile1AVX512: C = A·B or C + A·B, times tiles of 1 rows one below the other, cols ≤ 32 columns
+//
+//go:noescape
+func tile1AVX512(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
 
 // addAVX2: z = x + y
 //
@@ -199,22 +204,27 @@ func adamWAVX2(p []float32, g []float32, m []float32, v []float32, s *float32)
 //go:noescape
 func squareAVX2(dst *float32, dstRow int, src *float32, srcRow int)
 
-// tile6AVX2: C = A·B or C + A·B for 6 rows and cols ≤ 16 columns
+// copyRowsAVX2: dst[i,j] = src[i,j]
 //
 //go:noescape
-func tile6AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+func copyRowsAVX2(dst *float32, dstRow int, src *float32, srcRow int, rows int, cols int)
 
-// tile4AVX2: C = A·B or C + A·B for 4 rows and cols ≤ 16 columns
+// tile6AVX2: C = A·B or C + A·B, times tiles of 6 rows one below the other, cols ≤ 16 columns
 //
 //go:noescape
-func tile4AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+func tile6AVX2(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
 
-// tile2AVX2: C = A·B or C + A·B for 2 rows and cols ≤ 16 columns
+// tile4AVX2: C = A·B or C + A·B, times tiles of 4 rows one below the other, cols ≤ 16 columns
 //
 //go:noescape
-func tile2AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+func tile4AVX2(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
 
-// tile1AVX2: C = A·B or C + A·B for 1 rows and cols ≤ 16 columns
+// tile2AVX2: C = A·B or C + A·B, times tiles of 2 rows one below the other, cols ≤ 16 columns
 //
 //go:noescape
-func tile1AVX2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+func tile2AVX2(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
+
+// tile1AVX2: C = A·B or C + A·B, times tiles of 1 rows one below the other, cols ≤ 16 columns
+//
+//go:noescape
+func tile1AVX2(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)

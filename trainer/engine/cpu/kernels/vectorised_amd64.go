@@ -15,7 +15,7 @@ func vectorised() (sets []Set) {
 			Norm: normAVX512, NormGradSums: normGradSumsAVX512, NormGrad: normGradAVX512,
 			SwiGLU: swigluAVX512, SwiGLUGrad: swigluGradAVX512, Rotate: rotateAVX512,
 			AdamW:  func(p, g, m, v []float32, s *AdamW) { adamWAVX512(p, g, m, v, &s.Scale) },
-			Square: squareAVX512, Side: 16,
+			Square: squareAVX512, Side: 16, CopyRows: copyRowsAVX512,
 			Tiles: Tiles{Cols: 32, Heights: []Height{{12, tile12AVX512}, {8, tile8AVX512}, {4, tile4AVX512}, {2, tile2AVX512}, {1, tile1AVX512}}},
 		})
 	}
@@ -27,7 +27,7 @@ func vectorised() (sets []Set) {
 			Norm: normAVX2, NormGradSums: normGradSumsAVX2, NormGrad: normGradAVX2,
 			SwiGLU: swigluAVX2, SwiGLUGrad: swigluGradAVX2, Rotate: rotateAVX2,
 			AdamW:  func(p, g, m, v []float32, s *AdamW) { adamWAVX2(p, g, m, v, &s.Scale) },
-			Square: squareAVX2, Side: 8,
+			Square: squareAVX2, Side: 8, CopyRows: copyRowsAVX2,
 			Tiles: Tiles{Cols: 16, Heights: []Height{{6, tile6AVX2}, {4, tile4AVX2}, {2, tile2AVX2}, {1, tile1AVX2}}},
 		})
 	}

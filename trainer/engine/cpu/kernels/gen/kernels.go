@@ -175,6 +175,20 @@ func rotate(m machine) {
 	f.end()
 }
 
+func copyRows(m machine) {
+	f := m.begin("copyRows", "func(dst *float32, dstRow int, src *float32, srcRow int, rows, cols int)", "dst[i,j] = src[i,j]")
+	dst, src, rows, n := pointer("dst"), pointer("src"), build.Load(build.Param("rows"), build.GP64()), build.GP64()
+	dstRow, srcRow := elements("dstRow"), elements("srcRow")
+	build.Label("row")
+	build.Load(build.Param("cols"), n)
+	f.upTo(n, 2, func(int) { f.store(dst, f.load(src)) })
+	advance(dstRow, dst)
+	advance(srcRow, src)
+	build.DECQ(rows)
+	build.JNZ(operand.LabelRef("row"))
+	f.end()
+}
+
 func pointer(name string) array { return array{build.Load(build.Param(name), build.GP64())} }
 
 // halves are the two halves of a row that starts at a pointer parameter.

@@ -24,5 +24,5 @@ var kernels = []func(machine){
 	sumExp, expSum, expScale, softmaxGrad,
 	norm, normGradSums, normGrad,
 	swiglu, swigluGrad, rotate, adamW,
-	square,
+	square, copyRows,
 }
