@@ -12,14 +12,14 @@ import (
 //
 // Sending: what is let through in a second, with what headers and acknowledgements add, stays a sixteenth below the cap. Receiving:
 // a program can only read slowly, and the sender notices when the socket's buffer is full; so buffers are small, and the
-// bucket stays an eighth below the cap. On TCP that holds while not more than two idle connections start at once. On QUIC it
-// holds on average only, so that capped nodes dial TCP where they can. Not seen are packets that TCP sends again, DNS and multicast
+// bucket stays three sixteenths below the cap. On TCP that holds while few idle connections start at once. On QUIC it holds
+// on average only, so that capped nodes dial TCP where they can. Not seen are packets that TCP sends again, DNS and multicast
 // DNS. A cap below 8 KiB per second is not kept exactly: a packet is too large a part of it.
 type Caps struct{ up, down *bucket }
 
 // NewCaps limits to up and down bytes per second; 0 is no limit.
 func NewCaps(up, down uint64) *Caps {
-	return &Caps{up: newBucket(up, up/16), down: newBucket(down, down/8)}
+	return &Caps{up: newBucket(up, up/16, up/16), down: newBucket(down, 3*(down/16), down/32)}
 }
 
 const (
@@ -43,7 +43,7 @@ type bucket struct {
 	buffer int // bytes of a socket's buffer
 }
 
-func newBucket(perSecond, margin uint64) *bucket {
+func newBucket(perSecond, margin, buffer uint64) *bucket {
 	if perSecond == 0 {
 		return nil
 	}
@@ -52,7 +52,7 @@ func newBucket(perSecond, margin uint64) *bucket {
 	fill := usable - min(burst, usable/2)
 	return &bucket{
 		turn: make(chan struct{}, 1), limit: rate.NewLimiter(rate.Limit(fill), int(burst)), chunk: min(capChunk, int(burst)*3/4),
-		buffer: int(min(max(perSecond/16, minBuffer), maxBuffer)),
+		buffer: int(min(max(buffer, minBuffer), maxBuffer)),
 	}
 }
 
