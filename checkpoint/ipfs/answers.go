@@ -2,7 +2,9 @@ package ipfs
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ipfs/boxo/bitswap/message"
 	"github.com/ipfs/boxo/bitswap/network"
@@ -22,6 +24,7 @@ type answers struct {
 // line is the stream to one peer.
 type line struct {
 	turn   chan struct{} // holds a token while nobody writes
+	over   atomic.Bool   // what still waits for its turn was asked for by a process that is gone
 	sender network.MessageSender
 }
 
@@ -46,8 +49,11 @@ func (a *answers) SendMessage(ctx context.Context, p peer.ID, m message.BitSwapM
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if l.over.Load() {
+		return errors.New("the peer is gone")
+	}
 	if l.sender == nil {
-		if l.sender, err = a.NewMessageSender(ctx, p, &network.MessageSenderOpts{MaxRetries: 2}); err != nil {
+		if l.sender, err = a.NewMessageSender(ctx, p, &network.MessageSenderOpts{MaxRetries: 1}); err != nil {
 			return err
 		}
 	}
@@ -81,6 +87,7 @@ func (a *answers) close() {
 
 // end closes the stream. Whoever writes to it at this moment finds out by himself.
 func (l *line) end() {
+	l.over.Store(true)
 	select {
 	case <-l.turn:
 		if l.sender != nil {

@@ -281,6 +281,9 @@ func (x *bitswap) ReceiveMessage(ctx context.Context, from peer.ID, m message.Bi
 	x.flush()
 	x.mu.Unlock()
 	if len(m.Wantlist()) > 0 {
+		if m.Full() { // it starts anew, with new streams
+			x.answers.gone(from)
+		}
 		x.server.ReceiveMessage(ctx, from, m)
 	}
 }
