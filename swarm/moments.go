@@ -192,7 +192,9 @@ func (n *Node) FetchMoments(ctx context.Context, lengths []int, counters int) (*
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		err = n.blame(p, e)
+		if !errors.Is(e, errNoMoments) {
+			err = n.blame(p, e)
+		}
 	}
 	return nil, fmt.Errorf("swarm: no worker gives its moments, the inner optimizer has to warm up: %w", err)
 }
