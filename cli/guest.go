@@ -208,15 +208,14 @@ func (g *guest) fetch(ctx context.Context, a aggregator.Announcement) (*aggregat
 // largest bounds a checkpoint of this run, in bytes: its vectors, and the log with the small files.
 func (g *guest) largest() int64 { return int64(g.checkpointSize()) + 1<<30 }
 
-// holdBack keeps the workers off the roster until they have folded what is certified already: a seat that is not used costs
+// settle has the workers ask for seats, not before they have folded what is certified already: a seat that is not used costs
 // everybody a deadline.
-func (g *guest) holdBack(context.Context) error {
-	for _, w := range g.workers {
-		w.exchange.Pause()
-		g.catchUp(w, w.loop.State().Seq)
-	}
+func (g *guest) settle(context.Context) error {
 	g.onLanding = func(w *worker, l aggregator.Landing) { g.catchUp(w, l.Certificate.Seq) }
 	g.remark, g.mend = g.standing, g.repair
+	for _, w := range g.workers {
+		g.catchUp(w, w.loop.State().Seq)
+	}
 	return nil
 }
 

@@ -179,7 +179,8 @@ func (g *guest) run(ctx context.Context, power <-chan bool) (sum participation, 
 			g.settleIn(ctx, w)
 		}
 	}
-	err = open(ctx, g.openKeys, g.openSnapshots, g.openRoads, g.openBlocks, g.present, g.openStart, g.openCorpus, g.openReplicas, g.openLoops, g.holdBack, g.openReport)
+	g.newExchange = swarm.NewPausedExchange
+	err = open(ctx, g.openKeys, g.openSnapshots, g.openRoads, g.openBlocks, g.present, g.openStart, g.openCorpus, g.openReplicas, g.openLoops, g.openReport, g.settle)
 	if err != nil {
 		return sum, err
 	}

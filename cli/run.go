@@ -18,6 +18,7 @@ import (
 
 	"github.com/skein-train/skein/aggregator"
 	"github.com/skein-train/skein/configs"
+	"github.com/skein-train/skein/swarm"
 )
 
 type runFlags struct {
@@ -108,6 +109,7 @@ func explain(err error, dir runDir) error {
 // run is one life of the run, from opening its parts to the summary.
 func (s *session) run(ctx context.Context) (sum summary, err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
+	s.newExchange = swarm.NewExchange
 	err = open(ctx, s.openParts, s.openTokenizer, s.openKeys, s.openReplicas, s.openSnapshots, s.shareData, s.openManifest,
 		s.openSeat, s.openWorkers, s.openReport, s.announceAgain)
 	if err != nil {

@@ -46,6 +46,8 @@ type session struct {
 	report    *reporter
 	fault     *fault
 
+	newExchange func(*swarm.Node) (*swarm.Exchange, error) // of a worker
+
 	// onLanding, if set, is called after every landing of a worker, remark adds a word to the line of a round, and paused
 	// says whether the machine's owner wants it back; expect is told which step and which sequences of the data stream come next.
 	// mend makes a worker whose loop has broken fit for another one, or returns the error that ends it.
@@ -213,7 +215,7 @@ func nearby(addrs []string) []string {
 // openLoops gives every local worker its road into the swarm and the loop over it.
 func (s *session) openLoops(ctx context.Context) (err error) {
 	for _, w := range s.workers {
-		if w.exchange, err = swarm.NewExchange(w.node); err != nil {
+		if w.exchange, err = s.newExchange(w.node); err != nil {
 			return err
 		}
 		w.timed = &timed{Exchange: w.exchange}
