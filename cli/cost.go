@@ -19,7 +19,7 @@ import (
 // cost is what a run takes of a machine that joins it with one worker, in bytes.
 type cost struct {
 	Download int64 `json:"download"` // at once: the newest checkpoint
-	Stream   int64 `json:"stream"`   // most that is kept of the token shards, which come as they are needed
+	Stream   int64 `json:"stream"`   // before the first step: the chunks that the coming sequences are dealt from
 	Up       int64 `json:"up"`       // each round
 	Down     int64 `json:"down"`     // each round, of each other worker
 	Memory   int64 `json:"memory"`
@@ -54,9 +54,9 @@ func costOf(c configs.Config, m *aggregator.Manifest, g *gate, method aggregator
 	loop := shared + private + 3*longest + 2*payload // scratch, the delta that leaves, the sum; a payload and its bytes
 	moments := 3 * vector
 	return cost{
-		Download: shared, Stream: quota, Up: payload, Down: payload, Threads: threadsOf(c),
+		Download: shared, Stream: 17 << 20, Up: payload, Down: payload, Threads: threadsOf(c),
 		Memory: baseline + replica + loop,
-		Disk:   shared + 2*(shared+private+moments) + quota + 64<<20,
+		Disk:   2*shared + 2*(shared+private+moments) + quota + 96<<20,
 	}, nil
 }
 
@@ -100,7 +100,7 @@ func (k cost) fits(has means, dir string) error {
 // tell prints the cost.
 func (k cost) tell(out *console) {
 	size := func(n int64) string { return humanize.IBytes(uint64(n)) }
-	out.line("takes   download %s now and token shards as they are needed, memory %s, disk %s at most, %d of %d cores",
-		size(k.Download), size(k.Memory), size(k.Disk), k.Threads, runtime.NumCPU())
+	out.line("takes   download %s now and up to %s of token shards before the first step, memory %s, disk %s at most, %d of %d cores",
+		size(k.Download), size(k.Stream), size(k.Memory), size(k.Disk), k.Threads, runtime.NumCPU())
 	out.line("        each round up to %s sent, and as much received from each other worker", size(k.Up))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -62,7 +63,8 @@ func (g *guest) present(ctx context.Context) error {
 
 // openBlocks opens the guest's store: token shards within the quota, and checkpoints.
 func (g *guest) openBlocks(ctx context.Context) error {
-	return g.openStore(ctx, g.workers[0].node, g.quota)
+	const slack = 32 << 20 // the log and the small files of a checkpoint
+	return g.openStore(ctx, g.workers[0].node, g.quota+2*int64(g.checkpointSize())+slack)
 }
 
 // openCorpus opens the token shards as a stream of blocks from peers.
@@ -161,19 +163,25 @@ func (g *guest) checkpointSize() uint64 {
 	return 4 * uint64(g.layout.Len()) * uint64(1+slots)
 }
 
-// newest is the last checkpoint that the log announces.
-func (g *guest) newest(ctx context.Context) (a aggregator.Announcement, err error) {
+// newest is the last checkpoint that the log announces, or the one before if a part of that is here already: the run still keeps
+// it, and a download that was broken off by a crash should not begin again because the run has gone on.
+func (g *guest) newest(ctx context.Context) (last aggregator.Announcement, err error) {
+	var before aggregator.Announcement
 	x := g.workers[0].node
 	for n := range x.Tip() + 1 {
 		c, err := x.Certificate(ctx, n)
 		if err != nil {
-			return a, err
+			return last, err
 		}
 		if c.Announce.CID != "" {
-			a = c.Announce
+			before, last = last, c.Announce
 		}
 	}
-	return a, nil
+	begun, err := g.store.Partials(ctx)
+	if err == nil && slices.Contains(begun, before.CID) && !slices.Contains(begun, last.CID) {
+		return before, nil
+	}
+	return last, err
 }
 
 // fetch brings a checkpoint here and checks it: blocks against the CID, the state against the signed log.
@@ -201,8 +209,38 @@ func (g *guest) fetch(ctx context.Context, a aggregator.Announcement) (*aggregat
 	case c.Manifest.Hash() != g.manifest.Hash() || c.Seq != a.Seq:
 		return nil, fmt.Errorf("the checkpoint that the log announces for round %d is of run %s, round %d: tell the run's owner", a.Seq, c.Manifest.Hash().Short(), c.Seq)
 	}
+	if err := g.keep(ctx, a.CID); err != nil {
+		return nil, err
+	}
 	g.out.line("start   round %d, from checkpoint %s (%s fetched)", a.Seq, a.CID, humanize.Bytes(uint64(got.Bytes)))
 	return &aggregator.Shared{Seq: c.Seq, Anchor: c.Anchor, Outer: c.Outer}, nil
+}
+
+// keep holds on to a checkpoint, so that other joiners get it from here too, and lets go of those before it.
+func (g *guest) keep(ctx context.Context, cid string) error {
+	pins, err := g.store.Pins(ctx)
+	if err != nil {
+		return err
+	}
+	begun, err := g.store.Partials(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pins {
+		begun = append(begun, p.CID)
+	}
+	if err := g.store.Pin(ctx, cid, "checkpoint"); err != nil {
+		return err
+	}
+	for _, old := range begun {
+		if old != cid {
+			if err := g.store.Unpin(ctx, old); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = g.store.Collect(ctx)
+	return err
 }
 
 // largest bounds a checkpoint of this run, in bytes: its vectors, and the log with the small files.

@@ -69,8 +69,8 @@ func (f joinFlags) run(cmd *cobra.Command, addrs []string) error {
 		return listRuns(cmd.Context(), out)
 	}
 	quota, err := humanize.ParseBytes(f.quota)
-	if err != nil || quota < 16<<20 || quota > 1<<50 {
-		return fmt.Errorf("--quota %q: want a size of at least 16MiB, such as 500MB", f.quota)
+	if err != nil || quota < 64<<20 || quota > 1<<50 {
+		return fmt.Errorf("--quota %q: want a size of at least 64MiB, such as 500MB", f.quota)
 	}
 	power, err := watchPower(f.battery)
 	if err != nil {

@@ -92,9 +92,10 @@ func (d runDir) begin(c configs.Config, resume, fresh bool) error {
 	return nil
 }
 
-// common is a run file without what belongs to this machine alone: sockets, caps and threads.
+// common is a run file without what belongs to this machine alone: sockets, caps, threads, and who else keeps checkpoints.
 func common(c configs.Config) configs.Config {
 	c.Swarm.Listen, c.Swarm.Up, c.Swarm.Down, c.Train.Threads = nil, 0, 0, 0
+	c.Checkpoint.Remote, c.Checkpoint.Provide = nil, false
 	return c
 }
 
