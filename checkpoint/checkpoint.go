@@ -72,7 +72,7 @@ func Write(ctx context.Context, s Store, c *Checkpoint) (cid string, err error) 
 	if err != nil {
 		return "", err
 	}
-	cid, err = s.Add(ctx, pinName(c.Manifest.Hash(), c.Seq), files)
+	cid, err = s.Add(ctx, PinName(c.Manifest.Hash(), c.Seq), files)
 	if err != nil {
 		return "", fmt.Errorf("checkpoint of round %d: %w", c.Seq, err)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/skein-train/skein/aggregator"
 )
 
-// pinName is the name under which a checkpoint is pinned. Names of a run sort by round.
-func pinName(run aggregator.Hash, n aggregator.Seq) string {
+// PinName is the name under which a checkpoint is pinned, here and at services. Names of a run sort by round.
+func PinName(run aggregator.Hash, n aggregator.Seq) string {
 	return fmt.Sprintf("%s%020d", pinPrefix(run), uint64(n))
 }
 

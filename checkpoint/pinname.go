@@ -18,5 +18,5 @@ func PinNameOf(folder fs.FS) (string, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return "", fmt.Errorf("%w: %s: %w", ErrMalformed, fileState, err)
 	}
-	return pinName(s.Run, s.Seq), nil
+	return PinName(s.Run, s.Seq), nil
 }

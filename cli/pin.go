@@ -130,18 +130,23 @@ func pinOf(ctx context.Context, from checkpoint.Source, cid string) (remote.Pin,
 	return remote.Pin{CID: cid, Name: name}, err
 }
 
+// tokenVariable is the environment variable of the token of one service alone.
+func tokenVariable(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return pinTokenVariable
+	}
+	return strings.ToUpper(pinTokenVariable + "_" + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.ToLower(u.Hostname())))
+}
+
 // pinningService makes the client of a service, with the token that the environment has for it.
 func pinningService(address string, getenv func(string) string) (*remote.Client, error) {
-	own := pinTokenVariable
-	if u, err := url.Parse(address); err == nil {
-		own += "_" + strings.Map(func(r rune) rune {
-			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-				return r
-			}
-			return '_'
-		}, strings.ToLower(u.Hostname()))
-		own = strings.ToUpper(own)
-	}
+	own := tokenVariable(address)
 	token := getenv(own)
 	if token == "" {
 		token = getenv(pinTokenVariable)

@@ -53,6 +53,7 @@ func (s *session) publish(ctx context.Context, w *worker, l aggregator.Landing, 
 	if err != nil {
 		return "", err
 	}
+	s.mirrors.publish(cid, checkpoint.PinName(s.manifest.Hash(), n))
 	return cid, s.seat.members.Announce(n, cid)
 }
 

@@ -63,11 +63,15 @@ func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error
 	if err != nil {
 		return err
 	}
+	services, err := pinningServices(cfg.Checkpoint.Remote, os.Getenv)
+	if err != nil {
+		return err
+	}
 	out := newConsole(cmd.OutOrStdout())
 	if f.json {
 		out = newConsole(cmd.ErrOrStderr())
 	}
-	s := &session{cfg: cfg, dir: dir, out: out, fault: planned}
+	s := &session{cfg: cfg, dir: dir, out: out, fault: planned, services: services}
 	s.log = slog.New(tint.NewTextHandler(out, &tint.Options{Level: slog.LevelWarn, TimeFormat: time.TimeOnly, NoColor: out.width == 0}))
 	if f.resume && s.dir.finished() {
 		return fmt.Errorf("%s is finished; look at it with: %s", dir, dir.command("sample"))
@@ -111,7 +115,7 @@ func (s *session) run(ctx context.Context) (sum summary, err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	s.newExchange = swarm.NewExchange
 	err = open(ctx, s.openParts, s.openTokenizer, s.openKeys, s.openReplicas, s.openSnapshots, s.shareData, s.openManifest,
-		s.openSeat, s.openWorkers, s.openReport, s.announceAgain)
+		s.openSeat, s.openWorkers, s.openMirrors, s.openReport, s.announceAgain)
 	if err != nil {
 		return sum, err
 	}
@@ -119,7 +123,10 @@ func (s *session) run(ctx context.Context) (sum summary, err error) {
 	if err := s.train(ctx, s.watch); err != nil {
 		return sum, err
 	}
-	return s.finish(ctx)
+	if sum, err = s.finish(ctx); err == nil {
+		s.mirrors.settle(ctx, s.dir.command("checkpoint pin"))
+	}
+	return sum, err
 }
 
 // openWorkers brings up what lies between the committee's seat and the local workers' loops.

@@ -16,6 +16,7 @@ import (
 	"github.com/skein-train/skein/aggregator"
 	"github.com/skein-train/skein/checkpoint"
 	"github.com/skein-train/skein/checkpoint/ipfs"
+	"github.com/skein-train/skein/checkpoint/remote"
 	"github.com/skein-train/skein/checkpoint/snapshot"
 	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/gradients"
@@ -40,7 +41,9 @@ type session struct {
 	store     *ipfs.Store
 	tokenizer checkpoint.Tokenizer
 	caps      *swarm.Caps
-	seat      *seat // nil on a machine that joined
+	seat      *seat            // nil on a machine that joined
+	services  []*remote.Client // of checkpoint.remote, in its order
+	mirrors   mirrors
 	workers   []*worker
 	cores     cores
 	report    *reporter
@@ -354,6 +357,7 @@ func (s *session) traffic() (sent, received uint64) {
 // close frees everything; it may be called at any stage of open. The committee's seat goes first and no worker says
 // goodbye: the whole run pauses, and on resume everybody is still in the roster.
 func (s *session) close() (err error) {
+	s.mirrors.close(s.dir.command("checkpoint pin"))
 	if s.store != nil {
 		err = errors.Join(err, s.store.Close())
 	}

@@ -105,7 +105,8 @@ type Checkpoint struct {
 	Every    int      `yaml:"every" local:"yes" range:"[1,1e6]" doc:"rounds between checkpoints; the last round makes one in any case"`
 	Keep     int      `yaml:"keep" local:"yes" range:"[1,1e6]" doc:"checkpoints that stay pinned"`
 	Snapshot int      `yaml:"snapshot" local:"yes" range:"[1,1e6]" doc:"rounds between private snapshots, which a resume starts from"`
-	Remote   []string `yaml:"remote" local:"yes" doc:"remote pinning services"`
+	Remote   []string `yaml:"remote" local:"yes" doc:"URLs of services of the IPFS Pinning Service API that keep the newest checkpoints too; tokens come from the environment (SKEIN_PIN_TOKEN)"`
+	Provide  bool     `yaml:"provide" local:"yes" doc:"tell the public IPFS network, by its DHT, that this machine has the checkpoints and the token shards"`
 }
 
 // Eval is the validation by one worker during the run; the whole split is evaluated once at the end.

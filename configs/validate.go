@@ -208,9 +208,7 @@ func (r *relations) swarm(c Config) {
 		r.fail("sync.min_peers swarm.local_workers", fmt.Sprintf("sync.min_peers (%d) is more than swarm.local_workers (%d), and nobody else can join at %v",
 			c.Sync.MinPeers, c.Swarm.LocalWorkers, c.Swarm.Listen), "")
 	}
-	if len(c.Checkpoint.Remote) > 0 {
-		r.fail("checkpoint.remote", "checkpoint.remote: remote pinning is not built yet", "set it to []")
-	}
+	r.services(c.Checkpoint.Remote)
 }
 
 // safeName tells whether s can be a folder's name on every system.

@@ -53,13 +53,21 @@ func listedAddrs(h host.Host) (out []string) {
 
 // Connect dials peers by their multiaddrs, identity included. It returns an error, a Trouble, only if none can be reached.
 func (b *BareHost) Connect(ctx context.Context, addrs []string) error {
+	return dialOnce(ctx, b.host, addrs)
+}
+
+// Meet dials peers that need not take part in the run, by their multiaddrs, identity included, and does not dial them again:
+// to fetch blocks from them, or to let them fetch. It returns an error, a Trouble, only if none can be reached.
+func (n *Node) Meet(ctx context.Context, addrs []string) error { return dialOnce(ctx, n.host, addrs) }
+
+func dialOnce(ctx context.Context, h host.Host, addrs []string) error {
 	infos, err := addrInfos(addrs)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, info := range infos {
-		if err := b.host.Connect(ctx, info); err != nil {
+		if err := h.Connect(ctx, info); err != nil {
 			errs = append(errs, diagnose(info, err))
 		}
 	}
