@@ -21,6 +21,7 @@ const fetchedDir = ".fetched"
 type getFlags struct {
 	out, limit string
 	from       []string
+	limits     capFlags
 }
 
 func newCheckpointGetCommand() *cobra.Command {
@@ -47,6 +48,7 @@ func newCheckpointGetCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&f.out, "out", "o", "", "folder to write; it must not exist (the CID if absent)")
 	cmd.Flags().StringSliceVar(&f.from, "from", nil, "multiaddr, peer id included, of who has the checkpoint; may be repeated")
 	cmd.Flags().StringVar(&f.limit, "limit", "100GB", "with --from: the most bytes to fetch")
+	f.limits.add(cmd, "with --from: ")
 	return cmd
 }
 
@@ -56,7 +58,7 @@ func (f getFlags) fetch(cmd *cobra.Command, cid string) (err error) {
 	if err != nil || limit > maxLocal {
 		return fmt.Errorf("--limit %q: want a number of bytes such as 10GB", f.limit)
 	}
-	h, err := swarm.NewBareHost(nil, nil)
+	h, err := swarm.NewBareHost(nil, f.limits.caps())
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (f pinFlags) run(cmd *cobra.Command, name string) (err error) {
 	p.Origins = f.origins
 	var host *server
 	if len(f.listen) > 0 {
-		if host, err = serveCheckpoints(from, f.listen); err != nil {
+		if host, err = serveCheckpoints(from, f.listen, nil); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, host.Close()) }()

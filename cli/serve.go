@@ -20,8 +20,8 @@ type server struct {
 	blocks io.Closer
 }
 
-func serveCheckpoints(from checkpoint.Source, listen []string) (*server, error) {
-	h, err := swarm.NewBareHost(listen, nil)
+func serveCheckpoints(from checkpoint.Source, listen []string, caps *swarm.Caps) (*server, error) {
+	h, err := swarm.NewBareHost(listen, caps)
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +36,7 @@ func (s *server) Close() error { return errors.Join(s.blocks.Close(), s.BareHost
 
 func newCheckpointServeCommand() *cobra.Command {
 	var listen []string
+	var limits capFlags
 	cmd := &cobra.Command{
 		Use:   "serve RUN|CID",
 		Short: "hand out checkpoints to other machines until Ctrl+C",
@@ -48,7 +49,7 @@ func newCheckpointServeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := serveCheckpoints(from, listen)
+			s, err := serveCheckpoints(from, listen, limits.caps())
 			if err != nil {
 				return err
 			}
@@ -64,6 +65,7 @@ func newCheckpointServeCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringSliceVar(&listen, "listen", []string{"/ip4/0.0.0.0/tcp/0"}, "multiaddr to listen on, TCP or QUIC; may be repeated")
+	limits.add(cmd, "")
 	return cmd
 }
 

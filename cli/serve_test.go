@@ -2,13 +2,17 @@ package cli
 
 import (
 	"bytes"
+	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skein-train/skein/checkpoint"
 	"github.com/skein-train/skein/checkpoint/ipfs"
+	"github.com/skein-train/skein/checkpoint/storetest"
 )
 
 // serving serves the checkpoints of a run that is still going and returns where.
@@ -18,7 +22,7 @@ func serving(t *testing.T, runs, name string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := serveCheckpoints(from, []string{"/ip4/127.0.0.1/tcp/0"})
+	s, err := serveCheckpoints(from, []string{"/ip4/127.0.0.1/tcp/0"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +52,34 @@ func TestGetFromAnotherMachine(t *testing.T) {
 	defer store.Close()
 	if u, err := store.Usage(t.Context()); err != nil || u != (checkpoint.Usage{}) {
 		t.Errorf("left in the store: %+v, error %v", u, err)
+	}
+}
+
+// A fetch takes the time that its cap implies.
+func TestGetKeepsToItsCap(t *testing.T) {
+	t.Parallel()
+	runs := t.TempDir()
+	d := runDir(filepath.Join(runs, "tiny"))
+	store, err := ipfs.Open(t.Context(), d.ipfs(), ipfs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := make([]byte, 1_500_000)
+	_, _ = rand.Read(random)
+	cid, err := store.Add(t.Context(), "c", storetest.Files(map[string]string{"model.safetensors": string(random)}))
+	if err = errors.Join(err, store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkpoint.OpenIndex(d.checkpoints()).Add(checkpoint.Record{Seq: 5, CID: cid}); err != nil {
+		t.Fatal(err)
+	}
+	s := serving(t, runs, "tiny")
+	begun := time.Now()
+	if told, err := checkpointVerb(t, t.TempDir(), "get", cid, "--from", s.Addrs()[0], "--down", "1MB/s", "--out", filepath.Join(t.TempDir(), "out")); err != nil {
+		t.Fatalf("%q, error %v", told, err)
+	}
+	if took := time.Since(begun); took < time.Second {
+		t.Errorf("1.5 MB at 1 MB/s took %v", took)
 	}
 }
 
