@@ -22,6 +22,9 @@ type getFlags struct {
 	out, limit string
 	from       []string
 	limits     capFlags
+
+	find        bool     // who has it, through a hash table
+	introducers []string // to the table
 }
 
 func newCheckpointGetCommand() *cobra.Command {
@@ -30,12 +33,12 @@ func newCheckpointGetCommand() *cobra.Command {
 		Use:   "get RUN|CID",
 		Short: "write a checkpoint as a folder",
 		Long: "Write a checkpoint as a folder that transformers loads: the newest of a run, or the one of a CID. Every block is checked against its CID on the way.\n" +
-			"With --from the blocks come from other machines, skein or any IPFS program; a call that was broken off goes on where it was.",
+			"With --from or --find the blocks come from other machines, skein or any IPFS program; a call that was broken off goes on where it was.",
 		Example: "  skein checkpoint get tiny --out model\n" +
 			"  skein checkpoint get bafy… --from /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW… --out model",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(f.from) > 0 {
+			if len(f.from) > 0 || f.find {
 				return f.fetch(cmd, args[0])
 			}
 			from, cid, err := findCheckpoint(cmd.Context(), runsDir(cmd), args[0])
@@ -47,8 +50,11 @@ func newCheckpointGetCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&f.out, "out", "o", "", "folder to write; it must not exist (the CID if absent)")
 	cmd.Flags().StringSliceVar(&f.from, "from", nil, "multiaddr, peer id included, of who has the checkpoint; may be repeated")
-	cmd.Flags().StringVar(&f.limit, "limit", "100GB", "with --from: the most bytes to fetch")
-	f.limits.add(cmd, "with --from: ")
+	cmd.Flags().StringVar(&f.limit, "limit", "100GB", "with --from or --find: the most bytes to fetch")
+	cmd.Flags().BoolVar(&f.find, "find", false, "ask the public IPFS network who has the checkpoint")
+	cmd.Flags().StringSliceVar(&f.introducers, "introducer", swarm.PublicDHT(), "multiaddr of a peer of the network that --find asks; may be repeated")
+	_ = cmd.Flags().MarkHidden("introducer")
+	f.limits.add(cmd, "with --from or --find: ")
 	return cmd
 }
 
@@ -63,7 +69,7 @@ func (f getFlags) fetch(cmd *cobra.Command, cid string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	if err := h.Connect(cmd.Context(), f.from); err != nil {
+	if err := f.meet(cmd.Context(), h, cid); err != nil {
 		return err
 	}
 	store, err := ipfs.Open(cmd.Context(), filepath.Join(runsDir(cmd), fetchedDir), ipfs.Options{Exchange: ipfs.Bitswap(h.Host())})
@@ -86,6 +92,18 @@ func (f getFlags) fetch(cmd *cobra.Command, cid string) (err error) {
 		return err
 	}
 	return letGo(cmd.Context(), store, cid)
+}
+
+// meet connects to who has the checkpoint: those that the user names, else those that the network knows.
+func (f getFlags) meet(ctx context.Context, h *swarm.BareHost, cid string) error {
+	if len(f.from) > 0 {
+		return h.Connect(ctx, f.from)
+	}
+	hash, err := ipfs.HashOf(cid)
+	if err != nil {
+		return err
+	}
+	return h.Find(ctx, hash, f.introducers)
 }
 
 // letGo unpins a checkpoint that is needed no more, and deletes its blocks.

@@ -54,6 +54,7 @@ func (s *session) publish(ctx context.Context, w *worker, l aggregator.Landing, 
 		return "", err
 	}
 	s.mirrors.publish(cid, checkpoint.PinName(s.manifest.Hash(), n))
+	s.provider.publish(cid, s.cfg.Checkpoint.Keep)
 	return cid, s.seat.members.Announce(n, cid)
 }
 

@@ -115,7 +115,7 @@ func (s *session) run(ctx context.Context) (sum summary, err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	s.newExchange = swarm.NewExchange
 	err = open(ctx, s.openParts, s.openTokenizer, s.openKeys, s.openReplicas, s.openSnapshots, s.shareData, s.openManifest,
-		s.openSeat, s.openWorkers, s.openMirrors, s.openReport, s.announceAgain)
+		s.openSeat, s.openWorkers, s.openMirrors, s.openProvider, s.openReport, s.announceAgain)
 	if err != nil {
 		return sum, err
 	}

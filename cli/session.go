@@ -44,10 +44,13 @@ type session struct {
 	seat      *seat            // nil on a machine that joined
 	services  []*remote.Client // of checkpoint.remote, in its order
 	mirrors   mirrors
+	provider  *provider // nil if nobody is told
 	workers   []*worker
 	cores     cores
 	report    *reporter
 	fault     *fault
+
+	introducers []string // to the hash table that the provider tells; nil: the public one's
 
 	newExchange func(*swarm.Node) (*swarm.Exchange, error) // of a worker
 
@@ -358,6 +361,7 @@ func (s *session) traffic() (sent, received uint64) {
 // goodbye: the whole run pauses, and on resume everybody is still in the roster.
 func (s *session) close() (err error) {
 	s.mirrors.close(s.dir.command("checkpoint pin"))
+	s.provider.close()
 	if s.store != nil {
 		err = errors.Join(err, s.store.Close())
 	}

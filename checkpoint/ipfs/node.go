@@ -42,6 +42,15 @@ func parseCID(s string) (cid.Cid, error) {
 	return c, allow(c)
 }
 
+// HashOf is the SHA-256 hash that a CID of ours is made of.
+func HashOf(id string) (hash [32]byte, err error) {
+	c, err := parseCID(id)
+	if err == nil {
+		copy(hash[:], c.Hash()[2:]) // behind the kind of hash and its length, a byte each
+	}
+	return hash, err
+}
+
 // allow accepts the CIDs that a checkpoint is made of: raw leaves and dag-pb, SHA-256.
 func allow(c cid.Cid) error {
 	p := c.Prefix()
