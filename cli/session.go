@@ -174,10 +174,29 @@ func (s *session) openSnapshots(context.Context) (err error) {
 // listen starts a peer of this machine.
 func (s *session) listen(ctx context.Context, name string, seed [32]byte) (*swarm.Node, error) {
 	return swarm.Listen(ctx, swarm.Options{
-		Seed: seed, Listen: s.cfg.Swarm.Listen, Run: &s.manifest, Welcome: s.cfg.Recipe(), Dir: s.dir.node(name), MaxPayload: s.gate.limit,
+		Seed: seed, Listen: s.addresses(name), Run: &s.manifest, Welcome: s.cfg.Recipe(), Dir: s.dir.node(name), MaxPayload: s.gate.limit,
 		Log: s.log.With("peer", name), Caps: s.caps, Moments: s.moments(name),
 		Announce: s.announcement(name),
 	})
+}
+
+// addresses are where a peer of this machine listens: the first one where the run file says, which others are told, the rest at
+// free ports beside it.
+func (s *session) addresses(name string) []string {
+	if name == seatName || s.seat == nil && name == workerName(0) {
+		return s.cfg.Swarm.Listen
+	}
+	return freePorts(s.cfg.Swarm.Listen)
+}
+
+// freePorts are addresses to listen on, valid ones, with any free port in place of a certain one.
+func freePorts(addrs []string) (out []string) {
+	for _, a := range addrs {
+		part := strings.Split(a, "/") // "", ip4, address, tcp, port, …
+		part[4] = "0"
+		out = append(out, strings.Join(part, "/"))
+	}
+	return out
 }
 
 // announcement is the name under which the local network hears of the run: from the committee's peer, if others can dial it.

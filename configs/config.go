@@ -94,7 +94,7 @@ type Train struct {
 // Swarm is what this machine gives to the run.
 type Swarm struct {
 	LocalWorkers int      `yaml:"local_workers" local:"yes" range:"[1,256]" doc:"workers on this machine, each a peer of its own"`
-	Listen       []string `yaml:"listen" local:"yes" doc:"multiaddresses that every local worker listens on; port 0 takes a free one"`
+	Listen       []string `yaml:"listen" local:"yes" doc:"multiaddresses to listen on; port 0 takes a free one, as the local workers do beside a run"`
 	Committee    int      `yaml:"committee" local:"yes" enum:"1" later:"3|4|5|7" doc:"peers that certify rounds"`
 	Up           Rate     `yaml:"up" local:"yes" doc:"most bytes sent per second by this machine, such as 10MB/s; 0 has no limit"`
 	Down         Rate     `yaml:"down" local:"yes" doc:"most bytes received per second by this machine, such as 10MB/s; 0 has no limit"`
