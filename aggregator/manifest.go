@@ -24,6 +24,7 @@ type Manifest struct {
 	Parameters uint64 `json:"parameters"`
 	LayoutHash Hash   `json:"layout"`     // names, shapes and fragments of the tensors
 	FirstRoot  Hash   `json:"first_root"` // root of the shared state before the first step: equal starts are checked
+	FirstCID   string `json:"first_cid"`  // the checkpoint whose parameters those are; empty: they follow from the seed
 	DataHash   Hash   `json:"data"`       // the token shards' manifest
 	DataCID    string `json:"data_cid"`   // the folder of the token shards on IPFS; empty: they are not handed out
 	RecipeHash Hash   `json:"recipe"`     // what the machines of the run share of the run file
@@ -112,7 +113,7 @@ func (m *Manifest) Validate() error {
 		return fmt.Errorf("%w: manifest: schedule %+v", ErrMalformed, s)
 	case m.BatchSize == 0 || m.BatchSize > maxBatch || m.SeqLen == 0 || m.SeqLen > maxBatch || m.Sequences == 0 || m.Parameters == 0:
 		return fmt.Errorf("%w: manifest: sizes out of range", ErrMalformed)
-	case max(len(m.Name), len(m.Method), len(m.Codec), len(m.DataCID)) > maxName:
+	case max(len(m.Name), len(m.Method), len(m.Codec), len(m.FirstCID), len(m.DataCID)) > maxName:
 		return fmt.Errorf("%w: manifest: a name of more than %d bytes", ErrMalformed, maxName)
 	case m.MinPeers < 1 || m.Deadline == 0:
 		return fmt.Errorf("%w: manifest: min_peers %d, deadline %d ms: both must be positive", ErrMalformed, m.MinPeers, m.Deadline)

@@ -27,20 +27,27 @@ func (s *session) shareData(ctx context.Context) error {
 // dataPin is the name under which the token shards are pinned.
 const dataPin = "data"
 
-// openManifest writes the run's manifest, or reads the one that an earlier life signed.
-func (s *session) openManifest(context.Context) error {
+// recallManifest reads the manifest that an earlier life of the run signed, if there was one.
+func (s *session) recallManifest(context.Context) error {
 	b, err := os.ReadFile(s.dir.manifest())
-	if err == nil {
-		if s.manifest, err = aggregator.DecodeManifest(b); err != nil {
-			return fmt.Errorf("%s: %w", s.dir.manifest(), err)
-		}
-		if s.manifest.DataHash != s.corpus.manifest.Hash() {
-			return fmt.Errorf("data.source %s holds another text than when the run was started", s.cfg.Data.Source)
-		}
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
-	}
-	if !errors.Is(err, os.ErrNotExist) {
+	} else if err != nil {
 		return err
+	}
+	if s.manifest, err = aggregator.DecodeManifest(b); err != nil {
+		return fmt.Errorf("%s: %w", s.dir.manifest(), err)
+	}
+	if s.manifest.DataHash != s.corpus.manifest.Hash() {
+		return fmt.Errorf("data.source %s holds another text than when the run was started", s.cfg.Data.Source)
+	}
+	return nil
+}
+
+// openManifest signs the manifest of a new run and writes it down.
+func (s *session) openManifest(context.Context) error {
+	if s.manifest.Version > 0 { // recalled
+		return nil
 	}
 	owner, _, err := s.key(seatName)
 	if err != nil {
@@ -65,6 +72,7 @@ func (s *session) describe(committee aggregator.PeerID) aggregator.Manifest {
 	m.Committee = []aggregator.PeerID{committee}
 	m.Parameters, m.LayoutHash = uint64(len(anchor)), aggregator.LayoutHash(s.layout)
 	m.FirstRoot = aggregator.Root(fragments, first.Anchor, first.Outer)
+	m.FirstCID = s.first.cid
 	m.DataHash, m.DataCID, m.Sequences = s.corpus.manifest.Hash(), s.corpus.cid, s.corpus.data.Windows()
 	return m
 }

@@ -133,10 +133,13 @@ func (g *guest) openStart(ctx context.Context) error {
 			w.own, w.resume = *w.resume, nil
 		}
 		w.fresh.Store(true)
-		if newest.CID == "" {
-			continue
+		switch {
+		case newest.CID != "":
+			w.start, err = g.fetch(ctx, newest)
+		case g.manifest.FirstCID != "":
+			w.start, err = g.fetchFirst(ctx)
 		}
-		if w.start, err = g.fetch(ctx, newest); err != nil {
+		if err != nil {
 			return err
 		}
 	}

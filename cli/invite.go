@@ -60,7 +60,7 @@ func readInvitation(m *aggregator.SignedManifest, recipe []byte) (*invited, erro
 	want := terms(cfg)
 	want.Version, want.Owner, want.Committee = m.Version, m.Owner, m.Committee
 	want.Parameters, want.LayoutHash, want.FirstRoot = m.Parameters, m.LayoutHash, m.FirstRoot
-	want.DataHash, want.DataCID, want.Sequences = m.DataHash, m.DataCID, m.Sequences
+	want.FirstCID, want.DataHash, want.DataCID, want.Sequences = m.FirstCID, m.DataHash, m.DataCID, m.Sequences
 	if want.Hash() != m.Hash() {
 		return nil, errors.New("the run's manifest and its recipe contradict each other: its owner uses another version of skein, or means no good")
 	}

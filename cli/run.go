@@ -23,7 +23,8 @@ import (
 
 type runFlags struct {
 	resume, fresh, json bool
-	fault               string
+	fault, from         string
+	peers               []string
 }
 
 func newRunCommand() *cobra.Command {
@@ -40,6 +41,8 @@ func newRunCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.resume, "resume", false, "go on with the run that runs/<name> holds")
 	cmd.Flags().BoolVar(&f.fresh, "fresh", false, "put a run of that name aside and start anew")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the summary as JSON on standard output; progress goes to standard error")
+	cmd.Flags().StringVar(&f.from, "from", "", "start from the parameters of a checkpoint: a run of this machine, or a CID")
+	cmd.Flags().StringSliceVar(&f.peers, "peer", nil, "with --from CID: multiaddr, peer id included, of who has it; may be repeated")
 	cmd.Flags().StringVar(&f.fault, "fault", "", "kill a local worker after a round, such as w2@7")
 	_ = cmd.Flags().MarkHidden("fault")
 	return cmd
@@ -59,6 +62,12 @@ func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error
 	if dir == "" || !f.resume {
 		dir = runDir(filepath.Join(runsDir(cmd), cfg.Name))
 	}
+	switch {
+	case f.resume && f.from != "":
+		return errors.New("--from is for a new run; one that goes on has its start already")
+	case f.from == "" && len(f.peers) > 0:
+		return errors.New("--peer says who has the checkpoint of --from CID, which is missing")
+	}
 	planned, err := parseFault(f.fault, cfg.Swarm.LocalWorkers)
 	if err != nil {
 		return err
@@ -71,7 +80,7 @@ func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error
 	if f.json {
 		out = newConsole(cmd.ErrOrStderr())
 	}
-	s := &session{cfg: cfg, dir: dir, out: out, fault: planned, services: services}
+	s := &session{cfg: cfg, dir: dir, out: out, fault: planned, services: services, first: first{name: f.from, peers: f.peers}}
 	s.log = slog.New(tint.NewTextHandler(out, &tint.Options{Level: slog.LevelWarn, TimeFormat: time.TimeOnly, NoColor: out.width == 0}))
 	if f.resume && s.dir.finished() {
 		return fmt.Errorf("%s is finished; look at it with: %s", dir, dir.command("sample"))
@@ -114,7 +123,7 @@ func explain(err error, dir runDir) error {
 func (s *session) run(ctx context.Context) (sum summary, err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	s.newExchange = swarm.NewExchange
-	err = open(ctx, s.openParts, s.openTokenizer, s.openKeys, s.openReplicas, s.openSnapshots, s.shareData, s.openManifest,
+	err = open(ctx, s.openParts, s.openTokenizer, s.openKeys, s.openReplicas, s.openSnapshots, s.shareData, s.recallManifest, s.openFirst, s.openManifest,
 		s.openSeat, s.openWorkers, s.openMirrors, s.openProvider, s.openReport, s.announceAgain)
 	if err != nil {
 		return sum, err

@@ -41,6 +41,7 @@ type session struct {
 	store     *ipfs.Store
 	tokenizer checkpoint.Tokenizer
 	caps      *swarm.Caps
+	first     first
 	seat      *seat            // nil on a machine that joined
 	services  []*remote.Client // of checkpoint.remote, in its order
 	mirrors   mirrors
