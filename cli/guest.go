@@ -31,8 +31,20 @@ type guest struct {
 	stream *stream
 }
 
-// patience is how long a guest waits for the first word of the run's peers.
+// patience is how long a guest waits for the first word of the run's peers, and for the next block of a checkpoint.
 const patience = time.Minute
+
+// alone refuses a folder in which another process is at work: two peers with one key would undo each other's work.
+func (g *guest) alone(ctx context.Context) error {
+	store, err := ipfs.Open(ctx, g.dir.ipfs(), ipfs.Options{})
+	if errors.Is(err, checkpoint.ErrInUse) {
+		return fmt.Errorf("another skein join is at work in %s: end it, or give this one a folder of its own with --data-dir", g.dir)
+	}
+	if err != nil {
+		return err
+	}
+	return store.Close()
+}
 
 // openRoads starts the guest's peers. Those of an earlier life know more addresses than the one that was given.
 func (g *guest) openRoads(ctx context.Context) error {
@@ -191,7 +203,7 @@ func (g *guest) newest(ctx context.Context) (last aggregator.Announcement, err e
 func (g *guest) fetch(ctx context.Context, a aggregator.Announcement) (*aggregator.Shared, error) {
 	defer g.out.update("")
 	limit := g.largest()
-	got, err := g.store.Fetch(ctx, a.CID, ipfs.FetchOptions{MaxBytes: limit, Progress: func(done, total int64) {
+	got, err := g.store.Fetch(ctx, a.CID, ipfs.FetchOptions{MaxBytes: limit, Idle: patience, Progress: func(done, total int64) {
 		g.out.update("fetching the checkpoint of round %d: %s of %s", a.Seq, humanize.Bytes(uint64(done)), humanize.Bytes(uint64(total)))
 	}})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/adrg/xdg"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skein-train/skein/aggregator"
+	"github.com/skein-train/skein/checkpoint"
 	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/swarm"
 )
@@ -98,6 +100,8 @@ func (f joinFlags) run(cmd *cobra.Command, addrs []string) error {
 	switch {
 	case errors.Is(err, context.Canceled) && cmd.Context().Err() != nil:
 		return interrupted{"skein join " + addrs[0]}
+	case errors.Is(err, checkpoint.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w\nwhat was done is kept in %s; free some space on that disk, then come back with the same command", err, g.dir)
 	case err != nil:
 		return fmt.Errorf("%w\nwhat was done is kept in %s; come back with the same command", err, g.dir)
 	case f.json:
@@ -126,7 +130,9 @@ func (f joinFlags) invitation(ctx context.Context, addrs []string, out *console)
 // settle puts this machine's own settings into the run's.
 func (f joinFlags) settle(c *configs.Config) error {
 	c.Train.Threads, c.Swarm.LocalWorkers, c.Swarm.Listen, c.Swarm.Up, c.Swarm.Down = f.threads, f.workers, f.listen, f.up, f.down
-	return c.Validate()
+	own := *c
+	own.Sync.MinPeers = 1 // the others are elsewhere
+	return own.Validate()
 }
 
 // listRuns prints the runs on the local network.
@@ -180,7 +186,7 @@ func (g *guest) run(ctx context.Context, power <-chan bool) (sum participation, 
 		}
 	}
 	g.newExchange = swarm.NewPausedExchange
-	err = open(ctx, g.openKeys, g.openSnapshots, g.openRoads, g.openBlocks, g.present, g.openStart, g.openCorpus, g.openReplicas, g.openLoops, g.openReport, g.settle)
+	err = open(ctx, g.alone, g.openKeys, g.openSnapshots, g.openRoads, g.openBlocks, g.present, g.openStart, g.openCorpus, g.openReplicas, g.openLoops, g.openReport, g.settle)
 	if err != nil {
 		return sum, err
 	}
