@@ -64,6 +64,9 @@ func (p *provider) publish(cid string, keep int) {
 	p.mu.Lock()
 	p.roots = append(slices.DeleteFunc(p.roots, func(r string) bool { return r == cid }), cid)
 	if extra := len(p.roots) - 1 - keep; extra > 0 {
+		for _, old := range p.roots[1 : 1+extra] {
+			delete(p.told, old)
+		}
 		p.roots = slices.Delete(p.roots, 1, 1+extra)
 	}
 	p.mu.Unlock()

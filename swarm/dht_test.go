@@ -8,6 +8,7 @@ import (
 	kad "github.com/libp2p/go-libp2p-kad-dht"
 	dht "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/network"
+	"google.golang.org/protobuf/proto"
 )
 
 // table is a hash table of a few servers on this machine, and the address of one of them.
@@ -110,4 +111,25 @@ func TestWalkOfLies(t *testing.T) {
 			t.Errorf("would dial %v", s.Addrs)
 		}
 	}
+}
+
+func FuzzWalk(f *testing.F) {
+	h, err := NewBareHost(nil, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = h.Close() })
+	f.Add([]byte{}, false)
+	f.Add([]byte{0x42, 0x0c, 0x0a, 0x00, 0x12, 0x08, 4, 8, 8, 8, 8, 6, 1, 1}, true)
+	f.Fuzz(func(t *testing.T, b []byte, near bool) {
+		answer := &dht.Message{}
+		if proto.Unmarshal(b, answer) != nil {
+			return
+		}
+		w := &walk{host: h.host, near: near}
+		w.learn(answer)
+		if len(w.stops) > 2*dhtWidth || len(w.providers) > dhtEnough {
+			t.Errorf("%d stops, %d providers", len(w.stops), len(w.providers))
+		}
+	})
 }
