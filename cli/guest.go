@@ -31,7 +31,7 @@ type guest struct {
 	stream *stream
 }
 
-// patience is how long a guest waits for the first word of the run's peers, and for the next block of a checkpoint.
+// patience is how long a guest waits for the first word of the run's peers, and for a block.
 const patience = time.Minute
 
 // alone refuses a folder in which another process is at work: two peers with one key would undo each other's work.

@@ -18,7 +18,7 @@ import (
 // openStore opens the run's blocks and puts them online at a peer of this machine: what they hold is served there, and what
 // they lack is asked for.
 func (s *session) openStore(ctx context.Context, at *swarm.Node, quota int64) (err error) {
-	s.store, err = ipfs.Open(ctx, s.dir.ipfs(), ipfs.Options{Exchange: ipfs.Bitswap(at.Host()), Extra: at.Payload, Quota: quota})
+	s.store, err = ipfs.Open(ctx, s.dir.ipfs(), ipfs.Options{Exchange: ipfs.Bitswap(at.Host()), Extra: at.Payload, Quota: quota, Wait: patience})
 	return err
 }
 
