@@ -118,6 +118,9 @@ func (f joinFlags) invitation(ctx context.Context, addrs []string, out *console)
 	before, known := remembered(f.dataDir).recall(addrs)
 	in, err = accept(ctx, addrs)
 	if known && errors.Is(err, swarm.ErrUnreachable) {
+		if dir := remembered(f.dataDir).dir(before.manifest.Hash()); dir.finished() {
+			return nil, true, fmt.Errorf("this run is over, and nobody answers at the address any more; what this machine did is in %s", dir.summary())
+		}
 		return before, true, nil
 	}
 	if err == nil {

@@ -155,6 +155,9 @@ func TestGuests(t *testing.T) {
 			}
 		}
 	}
+	if text := begin(t, volunteer(t, homes[1], addr)).ends(exitFailed); !strings.Contains(text, "this run is over") {
+		t.Errorf("coming back after the end:\n%s", text)
+	}
 }
 
 // A volunteer that says goodbye is not waited for, and what it wrote lies in its data directory only.
