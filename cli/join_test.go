@@ -184,3 +184,22 @@ func TestGuestLeaves(t *testing.T) {
 		t.Errorf("left in the working directory: %v, %v", left, err)
 	}
 }
+
+// Who joins before the first checkpoint of a run that started from another run's gets that one first.
+func TestGuestOfAContinuedRun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := furnish(dir, 20); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := program(t, dir, "run", "run.yaml", "name=one", "train.steps=40", "eval.every=0").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	host := begin(t, program(t, dir, "run", "run.yaml", "name=two", "--from", "one", "train.steps=400", "sync.deadline=2s", "checkpoint.every=20", "eval.every=0"))
+	guest := begin(t, volunteer(t, t.TempDir(), host.prints(`^join +skein join (\S+)$`)[1]))
+	guest.prints(`counted \d`)
+	host.ends(0)
+	if text, want := guest.ends(0), stateHash(t, dir, "two"); !strings.Contains(text, want) {
+		t.Errorf("the volunteer does not end in state %s:\n%s", want, text)
+	}
+}
