@@ -102,6 +102,8 @@ func (f joinFlags) run(cmd *cobra.Command, addrs []string) error {
 		return interrupted{"skein join " + addrs[0]}
 	case errors.Is(err, checkpoint.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%w\nwhat was done is kept in %s; free some space on that disk, then come back with the same command", err, g.dir)
+	case errors.Is(err, checkpoint.ErrNotFound), errors.Is(err, checkpoint.ErrCorrupt):
+		return fmt.Errorf("%w\nwhat was done is kept in %s; come back with the same command in a while, and tell the run's owner if that does not help", err, g.dir)
 	case err != nil:
 		return fmt.Errorf("%w\nwhat was done is kept in %s; come back with the same command", err, g.dir)
 	case f.json:
