@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -20,13 +21,17 @@ import (
 // checkpointVerb runs `skein checkpoint ARGS` and returns what it prints.
 func checkpointVerb(t *testing.T, runs string, args ...string) (string, error) {
 	t.Helper()
+	return checkpointVerbIn(t.Context(), runs, args...)
+}
+
+func checkpointVerbIn(ctx context.Context, runs string, args ...string) (string, error) {
 	root := &cobra.Command{Use: "skein", SilenceUsage: true, SilenceErrors: true}
 	root.PersistentFlags().String("runs", runs, "")
 	root.AddCommand(newCheckpointCommand())
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetArgs(append([]string{"checkpoint"}, args...))
-	err := root.ExecuteContext(t.Context())
+	err := root.ExecuteContext(ctx)
 	return out.String(), err
 }
 

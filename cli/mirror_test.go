@@ -19,8 +19,7 @@ import (
 
 // keeper is a pinning service that fetches what it is asked to keep before it says that it has it.
 type keeper struct {
-	t    *testing.T
-	home string
+	t *testing.T
 
 	mu   sync.Mutex
 	pins map[string]remote.Pin // by request
@@ -46,7 +45,13 @@ func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err := json.NewDecoder(r.Body).Decode(&p); err != nil || len(p.Origins) == 0 {
 			k.t.Errorf("asked for %+v, error %v", p, err)
 		}
-		if said, err := checkpointVerb(k.t, k.home, "get", p.CID, "--from", strings.Join(p.Origins, ","), "--out", filepath.Join(k.home, p.CID)); err != nil {
+		k.mu.Unlock()
+		said, err := checkpointVerbIn(r.Context(), k.t.TempDir(), "get", p.CID, "--from", strings.Join(p.Origins, ","), "--out", filepath.Join(k.t.TempDir(), "out"))
+		k.mu.Lock()
+		if r.Context().Err() != nil { // a newer checkpoint took its place
+			return
+		}
+		if err != nil {
 			k.t.Errorf("fetching what is to be pinned: %s, error %v", said, err)
 		}
 		id := fmt.Sprint(k.more)
@@ -70,7 +75,7 @@ func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // The services of a run fetch its checkpoints from it and keep the newest; one that refuses is told of, and disturbs nobody.
 func TestServicesKeepTheNewestCheckpoint(t *testing.T) {
 	t.Parallel()
-	k := &keeper{t: t, home: t.TempDir(), pins: map[string]remote.Pin{}}
+	k := &keeper{t: t, pins: map[string]remote.Pin{}}
 	kept, refuses := httptest.NewServer(k), httptest.NewServer(k)
 	defer kept.Close()
 	defer refuses.Close()
