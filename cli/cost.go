@@ -3,7 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"path/filepath"
 	"runtime"
 
 	"github.com/dustin/go-humanize"
@@ -71,16 +73,29 @@ func vocabOf(c configs.Config) int {
 // means are what a machine has to give, in bytes.
 type means struct{ memory, disk uint64 }
 
-// meansOf looks at this machine; what it does not tell counts as plenty.
+// meansOf looks at this machine; what it does not tell counts as plenty, and what the folder holds already as free.
 func meansOf(dir string) means {
 	has := means{math.MaxUint64, math.MaxUint64}
 	if m, err := mem.VirtualMemory(); err == nil {
 		has.memory = m.Available
 	}
 	if u, err := disk.Usage(existing(dir)); err == nil {
-		has.disk = u.Free
+		has.disk = u.Free + sizeOf(dir)
 	}
 	return has
+}
+
+// sizeOf is the size in bytes of the files below a folder.
+func sizeOf(dir string) (sum uint64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			if info, err := d.Info(); err == nil {
+				sum += uint64(info.Size())
+			}
+		}
+		return nil // what cannot be read counts as nothing
+	})
+	return sum
 }
 
 // fits says whether a machine can bear the cost, and if not what is missing.

@@ -177,8 +177,9 @@ func (g *guest) welcome() (cost, error) {
 	}
 	g.out.line("run     %s (%s), signed by its owner %s", m.Name, m.Hash().Short(), m.Owner)
 	g.out.line("        %s parameters, %s, %d rounds of %d steps", humanize.Comma(int64(m.Parameters)), m.Method, m.Schedule.Rounds(), m.Schedule.Stride())
+	short := price.fits(meansOf(string(g.dir)), string(g.dir))
 	price.tell(g.out)
-	return price, price.fits(meansOf(string(g.dir)), string(g.dir))
+	return price, short
 }
 
 // run takes part until the run is over, or ctx is.
