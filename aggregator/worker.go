@@ -62,8 +62,8 @@ type Worker struct {
 	codecs   []gradients.Codec
 	outer    []gradients.Transform
 	roots    *roots
-	past     map[Seq]Hash // roots after the last landings, as far back as contributions may count from
-	idle     bool         // there is nothing to train until the next landing
+	past     map[Seq]Hash  // roots after the last landings, as far back as contributions may count from
+	idle     bool          // there is nothing to train until the next landing
 	scratch  gradients.Vec // as long as the longest fragment
 	fragment []gradients.Fragment
 }
