@@ -32,8 +32,13 @@ func newHost(seed [32]byte, m *meter, g *guard, security ...libp2p.Option) (host
 	if err != nil {
 		return nil, err
 	}
+	resources, err := newResources()
+	if err != nil {
+		return nil, err
+	}
 	out := &ownHost{}
 	out.Host, err = libp2p.New(
+		libp2p.ResourceManager(resources),
 		libp2p.Identity(key),
 		libp2p.NoListenAddrs,
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),

@@ -139,7 +139,7 @@ func diagnose(info peer.AddrInfo, err error) error {
 	case stalled(err):
 		return troubled(ErrUnreachable, err, "%s: nobody answers (timed out): check that the run is going and that this port is open to this machine", at)
 	case errors.As(err, &unsupported), strings.Contains(err.Error(), "failed to negotiate security protocol"):
-		return troubled(ErrNoSkein, err, "%s: somebody answers there who is no skein peer of this version: check the address and update skein", at)
+		return troubled(ErrNoSkein, err, "%s: somebody answers there who is no skein peer of this version, or has too many connections from here: check the address, update skein, or try again in a minute", at)
 	case errors.Is(err, aggregator.ErrMalformed):
 		return troubled(ErrForged, err, "%s: what the peer sends is not a valid answer (%v): do not trust it, ask the run's owner for an address", at, err)
 	default:
