@@ -25,7 +25,8 @@ var (
 // least MinPeers are in. It waits for the roster without those who said goodbye or cannot have worked for it yet. Who is
 // absent then leaves the roster, and may ask to join again: a worker that dies costs one deadline, not one per round.
 //
-// Where nobody is to be waited for and nobody is in, an empty round closes, if somebody is there or asks to join.
+// Where nobody is to be waited for and nobody is in, an empty round closes, if somebody is there or asks to join. One closes too
+// when a round is overdue with fewer than MinPeers in it and somebody asks to join: else the run would stand still for ever.
 type Rounds struct {
 	chain  *Chain
 	first  map[PeerID]Seq                   // the first round that a worker can have worked for since it was last admitted
@@ -186,7 +187,13 @@ func (r *Rounds) ripe(in map[PeerID]*SignedHeader, round bool) bool {
 	if len(in) == 0 {
 		return round && !waits && (len(r.joins) > 0 || len(r.leaves) < len(r.chain.roster.active))
 	}
-	return !waits || r.waited >= m.Deadline && (!round || len(in) >= m.MinPeers)
+	return !waits || r.waited >= m.Deadline && (!round || len(in) >= m.MinPeers || len(r.joins) > 0)
+}
+
+// short reports whether an overdue round is closed for the sake of those who ask to join: too few are in for it to count, and
+// with nobody admitted there would never be more. It counts nobody, and whoever is in keeps its seat.
+func (r *Rounds) short(in map[PeerID]*SignedHeader) bool {
+	return len(in) > 0 && len(in) < r.chain.manifest.MinPeers && len(r.Waiting()) > 0
 }
 
 // agreed is the base root that most contributions count from; the lowest slot decides a tie.
@@ -209,7 +216,10 @@ func agreed(in map[PeerID]*SignedHeader, order []PeerID) (best Hash) {
 // their workers leave the roster like the absent: they have to fetch the certified state first.
 func (r *Rounds) round(in map[PeerID]*SignedHeader) Body {
 	c := r.chain
-	n, root := c.next(), agreed(in, c.roster.Peers())
+	n, root, short := c.next(), agreed(in, c.roster.Peers()), r.short(in)
+	if short {
+		root = Hash{}
+	}
 	b := Body{
 		Kind: Round, Run: c.run, Seq: n, Previous: c.tipHash,
 		Key: c.manifest.Schedule.Key(n), Base: c.manifest.Schedule.Base(n), BaseRoot: root,
@@ -217,11 +227,11 @@ func (r *Rounds) round(in map[PeerID]*SignedHeader) Body {
 	}
 	for _, a := range c.roster.active {
 		h := in[a.Peer]
-		counted := h != nil && h.BaseRoot == root
+		counted := h != nil && h.BaseRoot == root && !short
 		if counted {
 			b.List = append(b.List, Included{Slot: a.Slot, Weight: c.weight(h), SignedHeader: *h})
 		}
-		if stays := counted || h == nil && r.fresh(a.Peer); !stays || r.leaves[a.Peer] {
+		if stays := counted || h == nil && r.fresh(a.Peer) || h != nil && short; !stays || r.leaves[a.Peer] {
 			b.Left = append(b.Left, a.Slot)
 		}
 	}

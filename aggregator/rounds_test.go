@@ -93,8 +93,14 @@ func (h *history) ripe() bool {
 	case in == 0:
 		return absent == 0 && (len(h.asked) > 0 || len(h.goodbye) < len(h.active))
 	default:
-		return absent == 0 || late && in >= h.manifest.MinPeers
+		return absent == 0 || late && (in >= h.manifest.MinPeers || len(h.asked) > 0)
 	}
+}
+
+// short is when too few are in for the round to count, and it closes for the sake of those who ask to join.
+func (h *history) short() bool {
+	in := len(h.in())
+	return in > 0 && in < h.manifest.MinPeers && len(h.absent()) > 0
 }
 
 // offer plays one offer, right or with one fault, and compares the machine's answer.
@@ -236,6 +242,15 @@ func (h *history) checkRound(b *Body) {
 	votes := map[Hash]int{}
 	for _, o := range h.offers[b.Seq] {
 		votes[o.BaseRoot]++
+	}
+	if h.short() {
+		if len(b.List) > 0 {
+			h.t.Fatalf("round %d counts %d, fewer than min_peers", b.Seq, len(b.List))
+		}
+		for _, p := range h.in() {
+			stays[p] = !h.goodbye[p]
+		}
+		votes = nil
 	}
 	for _, n := range votes {
 		if len(b.List) < n || len(b.List) != votes[b.BaseRoot] {
