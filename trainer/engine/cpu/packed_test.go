@@ -12,7 +12,7 @@ import (
 
 // Shapes that need several panels, depths, strips and blocks of rows, and rows that would collide.
 func TestPackedInPieces(t *testing.T) {
-	for _, s := range []struct{ m, n, k int }{{400, 33, 500}, {30, 40, 1100}, {70, 1100, 390}, {13, 70, 512}, {1, 40, 1}, {40, 3, 0}} {
+	for _, s := range []struct{ m, n, k int }{{400, 33, 500}, {30, 40, 1100}, {14, 1100, 390}, {13, 70, 512}, {1, 40, 1}, {40, 3, 0}} {
 		for bits := range 8 {
 			transA, transB, accumulate := bits&1 != 0, bits&2 != 0, bits&4 != 0
 			var results [][]float32
