@@ -311,12 +311,15 @@ func (g *guest) attend(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	defer g.out.update("")
-	last := g.manifest.Schedule.Rounds()
+	last, lonely := g.manifest.Schedule.Rounds(), solitude{}
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-tick.C:
+		case now := <-tick.C:
+			if lonely.since(now, g.workers[0].node.Peers()) {
+				g.out.line("no peer of the run has been reachable for %s: dialling on; nothing is lost, Ctrl+C leaves", clock(alone))
+			}
 		}
 		if err := g.broken(); err != nil {
 			return err
@@ -326,6 +329,29 @@ func (g *guest) attend(ctx context.Context) error {
 		}
 		g.out.update("%s%s", statusLine(g.manifest.Schedule, g.furthest(), len(g.workers), nil), g.mood())
 	}
+}
+
+// alone is how long a guest is without peers before it says so.
+const alone = 30 * time.Second
+
+// solitude notices when a guest has been without peers for long.
+type solitude struct {
+	start time.Time
+	told  bool
+}
+
+// since reports, once each time, that there have been no peers for as long as it takes to say so.
+func (s *solitude) since(now time.Time, peers int) bool {
+	switch {
+	case peers > 0:
+		*s = solitude{}
+	case s.start.IsZero():
+		s.start = now
+	case !s.told && now.Sub(s.start) >= alone:
+		s.told = true
+		return true
+	}
+	return false
 }
 
 // mood is what a guest is doing besides training.
