@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/skein-train/skein/checkpoint/internal/durable"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // Export writes a folder out of Source.Open as the folder dir on disk, which must not exist. It appears whole or not at

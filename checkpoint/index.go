@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/skein-train/skein/aggregator"
-	"github.com/skein-train/skein/checkpoint/internal/durable"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // Record is a line of the index. Loss is the validation loss if there is one, in nats per token.
@@ -46,7 +46,7 @@ func (x *Index) Add(r Record) error {
 		}
 		b.Write(append(line, '\n'))
 	}
-	if err := durable.WriteFile(x.path, b.Bytes()); err != nil {
+	if err := durable.WriteFile(x.path, 0o644, durable.Name, b.Bytes()); err != nil {
 		return fmt.Errorf("checkpoint index: %w", err)
 	}
 	return nil

@@ -361,7 +361,7 @@ func (g *guest) mood() string {
 		return "  paused"
 	case w.node.Peers() == 0:
 		return "  no peers, dialling"
-	case !w.seated.Load():
+	case !w.exchange.Seated():
 		return "  waiting for a seat"
 	}
 	return ""

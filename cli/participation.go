@@ -92,7 +92,7 @@ func (g *guest) standing(ctx context.Context, l aggregator.Landing) string {
 	switch {
 	case mine > 0:
 		return fmt.Sprintf("counted %.1f %%", 100*float64(mine)/float64(all))
-	case l.Tally.Steps == 0 && w.seated.Load():
+	case l.Tally.Steps == 0 && w.exchange.Seated():
 		return "seated: trains from the next round on"
 	case l.Tally.Steps == 0:
 		return "only followed"

@@ -80,7 +80,6 @@ type worker struct {
 	own       aggregator.Snapshot  // of an earlier life that a checkpoint has overtaken: its moments are still good
 	loop      *aggregator.Worker
 	step      atomic.Uint64 // the last inner step taken
-	seated    atomic.Bool   // the log has a seat for it
 	fresh     atomic.Bool   // it has neither an earlier life nor trained in this one
 	present   atomic.Bool   // it has folded all of the log that there was when it came
 
@@ -284,8 +283,6 @@ func (s *session) options(w *worker, genesis *aggregator.Certificate) aggregator
 // if it is this worker's to make.
 func (s *session) landed(ctx context.Context, w *worker, l aggregator.Landing) error {
 	n := l.Certificate.Seq
-	_, seated := l.Worker.Chain().Roster().Slot(w.signer.ID)
-	w.seated.Store(seated)
 	if s.onLanding != nil {
 		s.onLanding(w, l)
 	}

@@ -148,7 +148,7 @@ func (n *Node) admit(author aggregator.PeerID, h *aggregator.SignedHeader) (*wan
 	if tip != nil && seq <= tip.Seq {
 		n.missed(h, seq, Late)
 	}
-	if tip == nil || seq <= max(tip.Seq, n.From) || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
+	if tip == nil || seq <= tip.Seq || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
 		return nil, errNotNow
 	}
 	return n.need(h, false)

@@ -14,10 +14,10 @@ import (
 )
 
 // late starts a worker that was not there, on an empty directory, connected to the given nodes.
-func (w *world) late(i int, from aggregator.Seq, to ...*Node) (*Node, *Exchange) {
+func (w *world) late(i int, to ...*Node) (*Node, *Exchange) {
 	w.t.Helper()
 	o := w.home.Options
-	o.Seed, o.Dir, o.From = seed(i), w.t.TempDir(), from
+	o.Seed, o.Dir = seed(i), w.t.TempDir()
 	n, err := listen(w.t.Context(), o, w.pace)
 	if err != nil {
 		w.t.Fatal(err)
@@ -39,7 +39,7 @@ func (w *world) late(i int, from aggregator.Seq, to ...*Node) (*Node, *Exchange)
 func TestLateJoinerOpensOldRounds(t *testing.T) {
 	w := newWorld(t, 2, 12, 600_000)
 	w.runAll(10, 30_000)
-	n, x := w.late(3, 8, w.home)
+	n, x := w.late(3, w.home)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for _, s := range []aggregator.Seq{2, 9, 10} {
@@ -57,7 +57,7 @@ func TestLateJoinerOpensOldRounds(t *testing.T) {
 	if err != nil || len(rounds) != 3 {
 		t.Errorf("rounds on disk: %v, %v", rounds, err)
 	}
-	h := w.contribution(1, 8, 1000).SignedHeader // of a round that the checkpoint holds
+	h := w.contribution(1, 8, 1000).SignedHeader // of a round that is over
 	if _, err := n.admit(h.Worker, &h); !errors.Is(err, errNotNow) {
 		t.Errorf("an old contribution is taken: %v", err)
 	}
@@ -68,7 +68,7 @@ func TestPrunedPayloadsAreGone(t *testing.T) {
 	w := newWorld(t, 1, 12, 600_000)
 	w.runAll(10, 1000)
 	stranger := liarHost(t, 80, "/other/1", func(network.Stream) {})
-	n, x := w.late(3, 0, w.home, w.nodes[0])
+	n, x := w.late(3, w.home, w.nodes[0])
 	if err := n.Connect(t.Context(), []string{stranger}); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func catchUp(t testing.TB, rounds int) time.Duration {
 		}
 	}
 	start := time.Now()
-	_, x := w.late(3, aggregator.Seq(rounds), w.home)
+	_, x := w.late(3, w.home)
 	if _, err := x.Next(t.Context(), aggregator.Seq(rounds)-1); err != nil {
 		t.Fatal(err)
 	}

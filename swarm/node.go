@@ -25,7 +25,6 @@ type Options struct {
 	Welcome    []byte                     // handed to joiners beside the manifest, at most MaxWelcome bytes: the run file, say
 	Dir        string                     // the node's own directory for certificates, payloads and offers
 	MaxPayload func(fragment int) int     // bytes of the largest payload that a fragment's codec makes
-	From       aggregator.Seq             // the round of the checkpoint that the node's worker starts from: payloads up to it are not wanted
 	Announce   string                     // name under which Discover finds the run on the local network; empty: it does not
 	// Moments, if set, copies the state of the worker's inner optimizer for a joiner: the last round folded in, vectors and
 	// counters that nobody changes any more, and whether there are any. It is called by one goroutine at a time.

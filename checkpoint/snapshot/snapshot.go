@@ -9,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/skein-train/skein/checkpoint/internal/durable"
 	"github.com/skein-train/skein/gradients"
+	"github.com/skein-train/skein/internal/durable"
 )
 
 // ErrNone says that there is no snapshot yet.
