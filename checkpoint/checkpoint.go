@@ -17,7 +17,7 @@ type Checkpoint struct {
 	Manifest     aggregator.SignedManifest
 	Certificates []*aggregator.Certificate // from the genesis to round Seq at least
 	Recipe       []byte                    // what the machines of the run share (configs.Recipe); only bytes to this package
-	Model        configs.Model             // with its VocabSize filled in
+	Model        configs.Model             // with its VocabSize and MaxPositions filled in
 	Tokenizer    Tokenizer
 	Layout       gradients.Layout
 	Seq          aggregator.Seq  // the last round folded in

@@ -43,7 +43,7 @@ func memory(t testing.TB) checkpoint.Store {
 // model is small, with two fragments as Streaming DiLoCo cuts them.
 func model() (configs.Model, gradients.Layout) {
 	m := configs.Model{Arch: "llama", HiddenSize: 4, IntermediateSize: 6, NumHiddenLayers: 1, NumAttentionHeads: 2, NumKeyValueHeads: 1,
-		VocabSize: 256, TieWordEmbeddings: true, RopeTheta: 10000, RMSNormEps: 1e-5}
+		VocabSize: 256, MaxPositions: 16, TieWordEmbeddings: true, RopeTheta: 10000, RMSNormEps: 1e-5}
 	return m, gradients.Layout{
 		{Name: "model.layers.0.input_layernorm.weight", Shape: []int{4}},
 		{Name: "model.layers.0.mlp.up_proj.weight", Shape: []int{6, 4}, Off: 4},
@@ -160,7 +160,7 @@ func TestTheFolderIsHuggingFaces(t *testing.T) {
 	config := string(must(fs.ReadFile(folder, "config.json"))(t))
 	for _, line := range []string{`"LlamaForCausalLM"`, `"model_type": "llama"`, `"vocab_size": 256,`, `"hidden_size": 4,`, `"intermediate_size": 6,`,
 		`"num_hidden_layers": 1,`, `"num_attention_heads": 2,`, `"num_key_value_heads": 1,`, `"head_dim": 2,`, `"hidden_act": "silu"`,
-		`"max_position_embeddings": 8,`, `"rms_norm_eps": 0.00001,`, `"rope_theta": 10000,`, `"tie_word_embeddings": true,`} {
+		`"max_position_embeddings": 16,`, `"rms_norm_eps": 0.00001,`, `"rope_theta": 10000,`, `"tie_word_embeddings": true,`} {
 		if !strings.Contains(config, line) {
 			t.Errorf("config.json has no %s:\n%s", line, config)
 		}

@@ -1,6 +1,8 @@
 package checkpoint
 
 import (
+	"cmp"
+
 	"github.com/skein-train/skein/configs"
 )
 
@@ -34,7 +36,7 @@ func configOf(c *Checkpoint) llamaConfig {
 		Architectures: []string{"LlamaForCausalLM"}, ModelType: "llama", HiddenAct: "silu", TorchDType: "float32", UseCache: true,
 		VocabSize: m.VocabSize, HiddenSize: m.HiddenSize, IntermediateSize: m.IntermediateSize, NumHiddenLayers: m.NumHiddenLayers,
 		NumAttentionHeads: m.NumAttentionHeads, NumKeyValueHeads: m.NumKeyValueHeads, HeadDim: m.HiddenSize / max(1, m.NumAttentionHeads),
-		MaxPositions: int(c.Manifest.SeqLen), RMSNormEps: m.RMSNormEps, RopeTheta: m.RopeTheta, TieWordEmbeddings: m.TieWordEmbeddings,
+		MaxPositions: cmp.Or(m.MaxPositions, int(c.Manifest.SeqLen)), RMSNormEps: m.RMSNormEps, RopeTheta: m.RopeTheta, TieWordEmbeddings: m.TieWordEmbeddings,
 		BOSTokenID: c.Tokenizer.Separator, EOSTokenID: c.Tokenizer.Separator,
 	}
 }
@@ -44,7 +46,7 @@ func (l llamaConfig) model() configs.Model {
 	return configs.Model{
 		Arch: l.ModelType, VocabSize: l.VocabSize, HiddenSize: l.HiddenSize, IntermediateSize: l.IntermediateSize,
 		NumHiddenLayers: l.NumHiddenLayers, NumAttentionHeads: l.NumAttentionHeads, NumKeyValueHeads: l.NumKeyValueHeads,
-		TieWordEmbeddings: l.TieWordEmbeddings, RopeTheta: l.RopeTheta, RMSNormEps: l.RMSNormEps,
+		MaxPositions: l.MaxPositions, TieWordEmbeddings: l.TieWordEmbeddings, RopeTheta: l.RopeTheta, RMSNormEps: l.RMSNormEps,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"path/filepath"
 
 	"github.com/dustin/go-humanize"
@@ -33,11 +34,23 @@ func prepareCorpus(ctx context.Context, c configs.Config, runs string, out *cons
 		out.update("tokenizing %s: %s of %s", c.Data.Source, humanize.Bytes(uint64(done)), humanize.Bytes(uint64(total)))
 	})
 	out.update("")
+	if err == nil {
+		err = fitsModel(c, m)
+	}
 	if err != nil {
 		return nil, err
 	}
 	data, err := shards.Open(dir, streamOf(c))
 	return &corpus{dir: dir, manifest: m, data: data}, err
+}
+
+// fitsModel refuses token shards with ids that the model has no embedding for: kernels do not look.
+func fitsModel(c configs.Config, m *shards.Manifest) error {
+	if rows := modelOf(c, vocabOf(c)).VocabSize; m.Vocab > rows {
+		return fmt.Errorf("the token shards of %s have %d token ids (tokenizer %s), model.vocab_size is %d with data.tokenizer %s: the tokens must be made anew, or the model larger",
+			m.Corpus, m.Vocab, m.Tokenizer, rows, c.Data.Tokenizer)
+	}
+	return nil
 }
 
 // streamOf says how the tokens are cut and ordered.

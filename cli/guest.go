@@ -95,6 +95,9 @@ func (g *guest) openCorpus(ctx context.Context) error {
 	if err == nil && m.Hash() != g.manifest.DataHash {
 		err = errors.New("they are others than those that the run's owner signed for")
 	}
+	if err == nil {
+		err = fitsModel(g.cfg, m)
+	}
 	if err != nil {
 		return fmt.Errorf("token shards %s: %w: the run's owner must mend this, nothing was trained", g.manifest.DataCID, err)
 	}

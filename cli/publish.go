@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -46,6 +47,7 @@ func (s *session) publish(ctx context.Context, w *worker, l aggregator.Landing, 
 	state := l.Worker.State()
 	model := s.cfg.Model
 	model.VocabSize = modelOf(s.cfg, vocabOf(s.cfg)).VocabSize
+	model.MaxPositions = cmp.Or(model.MaxPositions, s.cfg.Data.SeqLen)
 	cid, err = checkpoint.Keeper{Store: s.store, Index: index, Keep: s.cfg.Checkpoint.Keep}.Publish(ctx, &checkpoint.Checkpoint{
 		Manifest: s.manifest, Certificates: certificates, Recipe: s.cfg.Recipe(), Model: model, Tokenizer: s.tokenizer,
 		Layout: s.layout, Seq: n, Step: l.Step, Anchor: state.Anchor, Outer: state.Outer, Root: l.Worker.Root(), Parent: parent,

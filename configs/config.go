@@ -31,6 +31,7 @@ type Model struct {
 	NumAttentionHeads int     `yaml:"num_attention_heads" range:"[1,1024]" doc:"query heads of each block"`
 	NumKeyValueHeads  int     `yaml:"num_key_value_heads" range:"[1,1024]" doc:"key and value heads of each block (grouped-query attention)"`
 	VocabSize         int     `yaml:"vocab_size" range:"[0,1048576]" doc:"rows of the embedding; 0 takes the tokenizer's"`
+	MaxPositions      int     `yaml:"max_position_embeddings" range:"[0,131072]" doc:"most tokens of context that the rotary embedding is meant for; 0 takes data.seq_len"`
 	TieWordEmbeddings bool    `yaml:"tie_word_embeddings" doc:"use the embedding as output head too"`
 	RopeTheta         float64 `yaml:"rope_theta" range:"(0,1e9]" doc:"base of the rotary position embedding"`
 	RMSNormEps        float64 `yaml:"rms_norm_eps" range:"(0,0.1]" doc:"added to the mean square in RMSNorm"`

@@ -117,6 +117,10 @@ func (r *relations) model(c Config) {
 		r.fail("model.vocab_size data.tokenizer", fmt.Sprintf("model.vocab_size (%d) is smaller than the %s tokenizer's vocabulary (%d tokens)", m.VocabSize, c.Data.Tokenizer, need),
 			"set it to 0 to take the tokenizer's")
 	}
+	if m.MaxPositions != 0 && c.Data.SeqLen > m.MaxPositions {
+		r.fail("data.seq_len model.max_position_embeddings", fmt.Sprintf("data.seq_len (%d tokens) is more than model.max_position_embeddings (%d)", c.Data.SeqLen, m.MaxPositions),
+			fmt.Sprintf("set data.seq_len to %d or less, or model.max_position_embeddings to 0: then it follows data.seq_len", m.MaxPositions))
+	}
 }
 
 // vocabOf is a tokenizer's number of tokens.
