@@ -5,12 +5,44 @@
 // An engine is a value chosen by Open; there is no build tag and no silent fall-back.
 package engine
 
-// Buf is a block of engine memory holding float32 (or int32, where a kernel says so). Addr is opaque to everybody but
-// the engine: on a device it is no host address. A Buf is never freed by itself; the engine's memory lives as long
-// as the engine. Sub-ranges are plain arithmetic on Addr (4 bytes an element), see Slice.
+// Type is what the elements of a Buf are.
+type Type uint8
+
+// The types. BF16 is the upper half of an F32, rounded to nearest, ties to even; a NaN stays one.
+const (
+	F32 Type = iota
+	BF16
+)
+
+// Words is the number of 4-byte words that n elements take.
+func (t Type) Words(n int) int {
+	if t == BF16 {
+		return (n + 1) / 2
+	}
+	return n
+}
+
+func (t Type) size() uintptr {
+	if t == BF16 {
+		return 2
+	}
+	return 4
+}
+
+func (t Type) String() string {
+	if t == BF16 {
+		return "bf16"
+	}
+	return "fp32"
+}
+
+// Buf is a block of engine memory. Its elements are of Type, or int32 where a kernel says so (such a Buf has Type F32). Addr
+// is opaque to everybody but the engine: on a device it is no host address. A Buf is never freed by itself; the engine's
+// memory lives as long as the engine. Sub-ranges are plain arithmetic on Addr, see Slice.
 type Buf struct {
 	Addr uintptr
-	Len  int // elements of 4 bytes
+	Len  int // elements
+	Type Type
 }
 
 // Slice is the part [lo, hi) of b, in elements.
@@ -18,7 +50,20 @@ func (b Buf) Slice(lo, hi int) Buf {
 	if lo < 0 || hi < lo || hi > b.Len {
 		panic("engine: slice out of range")
 	}
-	return Buf{b.Addr + 4*uintptr(lo), hi - lo}
+	return Buf{b.Addr + b.Type.size()*uintptr(lo), hi - lo, b.Type}
+}
+
+// At is n elements of type t in the words of b, an F32, from word on.
+func (b Buf) At(word, n int, t Type) Buf {
+	s := b.Slice(word, word+t.Words(n))
+	return Buf{s.Addr, n, t}
+}
+
+// Weight is a matrix [Out, In] as products read it.
+type Weight struct {
+	Master  Buf // F32, row-major
+	Out, In int
+	Form    any // the engine's own copy, converted and packed, made by Refresh; nil: products read Master
 }
 
 // Attention holds the sizes of one causal attention over packed projections.
@@ -26,6 +71,13 @@ func (b Buf) Slice(lo, hi int) Buf {
 type Attention struct {
 	Batch, Time, Heads, KVHeads, HeadDim int
 	RopeBase                             float64 // θ of rotary embeddings, 10000; half-split rotation (Llama, Hugging Face)
+}
+
+// Loss holds the scalars of one Head.
+type Loss struct {
+	Scale      float32 // factor on all gradients: 1 / micro-batches
+	Z          float32 // coefficient of the z-loss Z·lse² (Chowdhery et al. 2022, arXiv 2204.02311, section 5), 0: none
+	Accumulate bool    // the weight's gradient is added to what is there
 }
 
 // AdamW holds the scalars of one decoupled-weight-decay Adam step (Loshchilov & Hutter 2019), torch.optim.AdamW's formula.
@@ -38,40 +90,66 @@ type AdamW struct {
 // Engine runs kernels. Calls are executed in order; unless stated, outputs are overwritten and must not overlap inputs.
 // All matrices are row-major. An Engine is used by one goroutine at a time, several Engines by several.
 // Results depend on the inputs, the engine and the machine's class only: never on the number of threads.
+//
+// Types: where Compute is BF16, activations and their gradients (x, y, dx, dy, qkv, gu) may be F32 or BF16, each as its Buf
+// says; else they are F32. Kernels compute in F32 and round what they store. Products read their operands as Compute says, rounding where needed, and sum in F32.
+// Everything else is F32: parameters, their gradients, moments, rstd, lse, loss.
 type Engine interface {
 	// Name says what was chosen, for people: "cpu: oneDNN 2.6 fp32, AVX-512 kernels, 1 thread".
 	Name() string
 	// Class is the numeric class written into contribution headers: same class, same bits expected.
 	Class() uint16
+	// Compute is the type in which products read their operands: what activations on their way into products should have.
+	Compute() Type
 	Close() error
 
-	// Alloc returns zeroed memory for n elements, aligned to 64 bytes. It is for building time, not for steps.
+	// Alloc returns zeroed memory for n elements of F32, aligned to 64 bytes. It is for building time, not for steps.
 	Alloc(n int) Buf
-	// Upload and UploadInt32 copy from the host, Download to the host. Lengths must be equal.
+	// Upload and UploadInt32 copy from the host, Download to the host, F32 or int32. Lengths must be equal.
 	Upload(dst Buf, src []float32)
 	UploadInt32(dst Buf, src []int32)
 	Download(dst []float32, src Buf)
-	// Host returns the memory as a slice where the host can address it, else nil: a way to spare copies, never to need them.
+	// Host returns F32 memory as a slice where the host can address it, else nil: a way to spare copies, never to need them.
 	Host(b Buf) []float32
 
 	Zero(b Buf)
+	// Copy copies between Bufs of one length, converting between their types.
 	Copy(dst, src Buf)
 	// Add: z = x + y; z may be x or y.
 	Add(z, x, y Buf)
+	// Mix: z = a·x + b·y in F32; z may be x or y.
+	Mix(z Buf, a float32, x Buf, b float32, y Buf)
 
-	// MatMul: C[m,n] = op(A)·op(B) + (accumulate ? C : 0). op(A) is [m,k]: A is stored [m,k], or [k,m] if transA;
-	// op(B) is [k,n]: B is stored [k,n], or [n,k] if transB. Rows are contiguous (no padding).
+	// MatMul: C[m,n] = op(A)·op(B) + (accumulate ? C : 0), all F32 whatever Compute says. op(A) is [m,k]: A is stored [m,k],
+	// or [k,m] if transA; op(B) is [k,n]: B is stored [k,n], or [n,k] if transB. Rows are contiguous (no padding).
 	MatMul(c, a, b Buf, transA, transB bool, m, n, k int, accumulate bool)
 
-	// Embed: y[N,D] = table[ids], table [V,D], ids int32[N].
+	// Refresh brings a weight into the form that products read, after its master has changed. With uses < 2, the number of
+	// passes that will read it until the next Refresh, an engine may rather convert it anew in every product.
+	Refresh(w *Weight, uses int)
+	// Linear: y[n,Out] = x[n,In]·wᵀ.
+	Linear(y, x Buf, w *Weight, n int)
+	// LinearBack: dx[n,In] = dy[n,Out]·w.
+	LinearBack(dx, dy Buf, w *Weight, n int)
+	// LinearGrad: dw[out,in] = dyᵀ[out,n]·x[n,in] + (accumulate ? dw : 0), dw in F32.
+	LinearGrad(dw, dy, x Buf, n, out, in int, accumulate bool)
+
+	// Embed: y[N,D] = table[ids], table [V,D] in F32, ids int32[N].
 	Embed(y, table, ids Buf, n, d int)
 	// EmbedGrad: dtable[ids[i]] += dy[i], dtable [V,D]; rows in order of i.
 	EmbedGrad(dtable, dy, ids Buf, n, d int)
 
 	// RMSNorm: y = x·rstd·w with rstd[i] = 1/sqrt(mean(x_i²)+eps); x, y [N,D], w [D], rstd [N] is written for the gradient.
 	RMSNorm(y, rstd, x, w Buf, n, d int, eps float32)
-	// RMSNormGrad: dx [N,D] overwritten; dw [D] accumulated.
-	RMSNormGrad(dx, dw, dy, x, w, rstd Buf, n, d int)
+	// RMSNormGrad: dx [N,D] = the norm's gradient + skip, the gradient that came around the norm, none if skip is empty; dx may
+	// be skip. dw [D] is accumulated.
+	RMSNormGrad(dx, dw, dy, x, w, rstd, skip Buf, n, d int)
+
+	// HeadNorm is RMSNorm over each query and each key head of packed rows, values are copied: y, qkv as in Attention,
+	// w [2, HeadDim] for queries and keys, rstd [N, Heads+KVHeads] is written for the gradient (QK-norm, arXiv 2010.04245, as in
+	// Qwen 3). HeadNormGrad: dqkv overwritten, may be dy; dw accumulated.
+	HeadNorm(y, rstd, qkv, w Buf, a Attention, eps float32)
+	HeadNormGrad(dqkv, dw, dy, qkv, w, rstd Buf, a Attention)
 
 	// Attend: rotary embedding, causal softmax(q·kᵀ/√HeadDim)·v. y [N, Heads·HeadDim]; lse [Batch·Heads·Time] is written
 	// for the gradient (log-sum-exp of each row of scores).
@@ -84,10 +162,10 @@ type Engine interface {
 	// SwiGLUGrad: dgu [N,2F].
 	SwiGLUGrad(dgu, dy, gu Buf, n, f int)
 
-	// CrossEntropy: loss[0] = mean over rows of lse − logits[i,target[i]] (nats), lse [N] written; logits [N,V], targets int32[N].
-	CrossEntropy(loss, lse, logits, targets Buf, n, v int)
-	// CrossEntropyGrad: dlogits = scale·(softmax(logits) − onehot(target))/N; dlogits may be logits itself.
-	CrossEntropyGrad(dlogits, logits, lse, targets Buf, n, v int, scale float32)
+	// Head is the output projection together with the loss: the logits x·wᵀ [N,Out] exist for a few rows at a time only.
+	// loss[0] = mean over rows of lse − logit[target] (nats, without the z-loss), x [N,In], targets int32[N]. If dx is not
+	// empty, dx [N,In] and dw [Out,In] become the gradients of Scale·(loss + Z·mean(lse²)); dx may be x.
+	Head(loss, dx, dw, x Buf, w *Weight, targets Buf, n int, l Loss)
 
 	// SumSquares: the sum of x², accumulated in float64 over fixed blocks.
 	SumSquares(x Buf) float64
@@ -100,6 +178,6 @@ type Engine interface {
 type Options struct {
 	Kind      string // auto, cpu, reference (cuda later); auto takes the fastest that works and says which
 	Library   string // for cpu: "" (best found), onednn, openblas, accelerate, builtin, gonum
-	Precision string // fp32 (bf16 later)
+	Precision string // of the products: fp32, bf16
 	Threads   int    // goroutines that share one call's work; 0 means 1
 }

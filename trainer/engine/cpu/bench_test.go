@@ -52,6 +52,11 @@ func products(b *testing.B, e engine.Engine, s shape, name string) {
 		measure(b, name+"/"+w.name+"/dx", "GFLOP/s", 2*s.n*w.in*w.out, func() { e.MatMul(x, y, weight, false, false, s.n, w.in, w.out, false) })
 		measure(b, name+"/"+w.name+"/dw", "GFLOP/s", 2*s.n*w.in*w.out, func() { e.MatMul(weight, y, x, true, false, w.out, w.in, s.n, true) })
 	}
+	x, weight, dw := e.Alloc(s.n*s.d), e.Alloc(s.vocab*s.d), e.Alloc(s.vocab*s.d)
+	loss, ids := e.Alloc(1), e.Alloc(s.n)
+	measure(b, name+"/head and loss", "GFLOP/s", 6*s.n*s.vocab*s.d, func() {
+		e.Head(loss, x, dw, x, &engine.Weight{Master: weight, Out: s.vocab, In: s.d}, ids, s.n, engine.Loss{Scale: 1})
+	})
 }
 
 // Attention counts the products below the diagonal: two forward, five backward.
@@ -64,21 +69,19 @@ func attention(b *testing.B, e engine.Engine, s shape, name string) {
 }
 
 func rows(b *testing.B, e engine.Engine, s shape) {
-	nd, nf, nv := s.n*s.d, s.n*s.ff, s.n*s.vocab
+	nd, nf := s.n*s.d, s.n*s.ff
 	x, y, z, w, r := e.Alloc(nd), e.Alloc(nd), e.Alloc(nd), e.Alloc(s.d), e.Alloc(s.n)
 	gu, dgu, h := e.Alloc(2*nf), e.Alloc(2*nf), e.Alloc(nf)
-	logits, ids, loss, table := e.Alloc(nv), e.Alloc(s.n), e.Alloc(1), e.Alloc(s.vocab*s.d)
+	ids, table := e.Alloc(s.n), e.Alloc(s.vocab*s.d)
 	params := 2*s.vocab*s.d + 4*(4*s.d*s.d+3*s.d*s.ff)
 	p, g, m, v := e.Alloc(params), e.Alloc(params), e.Alloc(params), e.Alloc(params)
 	measure(b, s.name+"/add", "GB/s", 12*nd, func() { e.Add(z, x, y) })
 	measure(b, s.name+"/rmsnorm", "GB/s", 8*nd, func() { e.RMSNorm(y, r, x, w, s.n, s.d, 1e-5) })
-	measure(b, s.name+"/rmsnorm gradient", "GB/s", 12*nd, func() { e.RMSNormGrad(z, w, y, x, w, r, s.n, s.d) })
+	measure(b, s.name+"/rmsnorm gradient", "GB/s", 16*nd, func() { e.RMSNormGrad(z, w, y, x, w, r, z, s.n, s.d) })
 	measure(b, s.name+"/swiglu", "GB/s", 12*nf, func() { e.SwiGLU(h, gu, s.n, s.ff) })
 	measure(b, s.name+"/swiglu gradient", "GB/s", 20*nf, func() { e.SwiGLUGrad(dgu, h, gu, s.n, s.ff) })
 	measure(b, s.name+"/embed", "GB/s", 8*nd, func() { e.Embed(y, table, ids, s.n, s.d) })
 	measure(b, s.name+"/embed gradient", "GB/s", 12*nd, func() { e.EmbedGrad(table, y, ids, s.n, s.d) })
-	measure(b, s.name+"/cross-entropy", "GB/s", 4*nv, func() { e.CrossEntropy(loss, r, logits, ids, s.n, s.vocab) })
-	measure(b, s.name+"/cross-entropy gradient", "GB/s", 8*nv, func() { e.CrossEntropyGrad(logits, logits, r, ids, s.n, s.vocab, 1) })
 	measure(b, s.name+"/sum of squares", "GB/s", 4*params, func() { e.SumSquares(g) })
 	measure(b, s.name+"/adamw", "GB/s", 28*params, func() {
 		e.AdamW(p, g, m, v, [][2]int{{0, params}}, engine.AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Scale: 1, Count: 9})

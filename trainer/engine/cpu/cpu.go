@@ -28,6 +28,8 @@ type Engine struct {
 	ropes   map[ropeKey]ropeTable
 	scratch []scratch // one per worker
 	panel   scratch   // the packed factor of a product, which all workers read
+	heads   scratch   // Head's logits
+	losses  scratch   // Head's loss of each row
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -62,7 +64,7 @@ func (e *Engine) Class() uint16 { return e.class }
 // Close releases the memory. Libraries stay loaded: they cannot be unloaded safely.
 func (e *Engine) Close() error {
 	e.Release()
-	e.scratch, e.panel = nil, scratch{}
+	e.scratch, e.panel, e.heads, e.losses = nil, scratch{}, scratch{}, scratch{}
 	return nil
 }
 

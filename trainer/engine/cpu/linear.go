@@ -13,6 +13,30 @@ func (e *Engine) Add(z, x, y engine.Buf) {
 	e.team.spans(z.Len, 1, func(lo, hi int) { e.k.Add(zs[lo:hi], xs[lo:hi], ys[lo:hi]) })
 }
 
+// Mix: z = a·x + b·y.
+func (e *Engine) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
+	zs, xs, ys := f32(z), f32(x)[:z.Len], f32(y)[:z.Len]
+	e.team.spans(z.Len, 1, func(lo, hi int) { e.k.Mix(zs[lo:hi], xs[lo:hi], ys[lo:hi], a, b) })
+}
+
+// Refresh does nothing: products read the master.
+func (e *Engine) Refresh(*engine.Weight, int) {}
+
+// Linear: y = x·wᵀ.
+func (e *Engine) Linear(y, x engine.Buf, w *engine.Weight, n int) {
+	e.MatMul(y, x, w.Master, false, true, n, w.Out, w.In, false)
+}
+
+// LinearBack: dx = dy·w.
+func (e *Engine) LinearBack(dx, dy engine.Buf, w *engine.Weight, n int) {
+	e.MatMul(dx, dy, w.Master, false, false, n, w.In, w.Out, false)
+}
+
+// LinearGrad: dw = dyᵀ·x, or dw + dyᵀ·x.
+func (e *Engine) LinearGrad(dw, dy, x engine.Buf, n, out, in int, accumulate bool) {
+	e.MatMul(dw, dy, x, true, false, out, in, n, accumulate)
+}
+
 // MatMul: see engine.Engine.
 func (e *Engine) MatMul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
 	if m == 0 || n == 0 {

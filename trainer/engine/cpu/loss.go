@@ -6,32 +6,48 @@ import (
 	"github.com/skein-train/skein/trainer/engine"
 )
 
-// CrossEntropy: rows are independent; their losses are added in order, in float64.
-func (e *Engine) CrossEntropy(loss, lse, logits, targets engine.Buf, n, v int) {
-	ls, xs, is := f32(lse), f32(logits), i32(targets)
-	e.team.spans(n, v, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			row := xs[i*v : i*v+v]
-			top := e.k.Max(row)
-			ls[i] = top + float32(math.Log(float64(e.k.SumExp(row, top))))
+// headRows is how many rows of logits exist at a time: as many as keep the products large, in few megabytes.
+func headRows(n, vocab int) int {
+	const least, most = 128, 1 << 20 // rows; elements
+	return min(n, max(least, most/vocab))
+}
+
+// Head takes block of rows by block of rows through the projection, the softmax and, where gradients are asked for, back.
+// Rows are independent; their losses are added in order, in float64.
+func (e *Engine) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engine.Buf, n int, l engine.Loss) {
+	v, d, ids := w.Out, w.In, i32(targets)
+	rows := headRows(n, v)
+	logits, losses := e.heads.words(rows*v), e.losses.words(n)
+	for lo := 0; lo < n; lo += rows {
+		hi := min(lo+rows, n)
+		block := logits.Slice(0, (hi-lo)*v)
+		e.Linear(block, x.Slice(lo*d, hi*d), w, hi-lo)
+		e.softmax(f32(block), f32(losses)[lo:hi], ids[lo:hi], v, dx.Len > 0, l.Scale/float32(n), l.Z)
+		if dx.Len == 0 {
+			continue
 		}
-	})
+		e.LinearGrad(dw, block, x.Slice(lo*d, hi*d), hi-lo, v, d, l.Accumulate || lo > 0)
+		e.LinearBack(dx.Slice(lo*d, hi*d), block, w, hi-lo)
+	}
 	var sum float64
-	for i, id := range is[:n] {
-		sum += float64(ls[i]) - float64(xs[i*v : i*v+v][id])
+	for _, x := range f32(losses) {
+		sum += float64(x)
 	}
 	f32(loss)[0] = float32(sum / float64(n))
 }
 
-// CrossEntropyGrad: rows are independent, and may be rewritten where they lie.
-func (e *Engine) CrossEntropyGrad(dlogits, logits, lse, targets engine.Buf, n, v int, scale float32) {
-	ds, ls, xs, is := f32(dlogits), f32(lse), f32(logits), i32(targets)
-	s := scale / float32(n)
-	e.team.spans(n, v, func(lo, hi int) {
+// softmax writes the loss of each row of logits, and if gradient is set replaces the row by its gradient.
+func (e *Engine) softmax(logits, losses []float32, ids []int32, v int, gradient bool, scale, z float32) {
+	e.team.spans(len(ids), v, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
-			row := ds[i*v : i*v+v]
-			e.k.ExpScale(row, xs[i*v:i*v+v], ls[i], s)
-			row[is[i]] -= s
+			row := logits[i*v : i*v+v]
+			top := e.k.Max(row)
+			lse := top + float32(math.Log(float64(e.k.SumExp(row, top))))
+			losses[i] = lse - row[ids[i]]
+			if gradient {
+				e.k.ExpScale(row, row, lse, scale*(1+2*z*lse))
+				row[ids[i]] -= scale
+			}
 		}
 	})
 }

@@ -1,6 +1,10 @@
 package cpu
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/skein-train/skein/trainer/engine"
+)
 
 // scratch is memory that one worker uses within one call. It grows to the largest call and stays, so that a step
 // like the last one allocates nothing.
@@ -23,4 +27,10 @@ func (s *scratch) take(lengths ...int) [][]float32 {
 		at += (n + lane - 1) / lane * lane
 	}
 	return pieces
+}
+
+// words is the scratch memory's first n elements as a Buf; take invalidates it.
+func (s *scratch) words(n int) engine.Buf {
+	x := s.take(n)[0]
+	return engine.Buf{Addr: uintptr(unsafe.Pointer(unsafe.SliceData(x))), Len: n}
 }

@@ -8,6 +8,8 @@ import (
 // team is a number of workers that share the tasks of one call.
 type team int
 
+func (t team) size() int { return int(t) }
+
 // each runs f once for every task in [0, tasks), in no order, and returns when all are done. worker < team tells the
 // caller whose scratch memory to use.
 func (t team) each(tasks int, f func(worker, task int)) {

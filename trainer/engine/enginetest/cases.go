@@ -1,13 +1,14 @@
 package enginetest
 
 import (
+	"math"
 	"slices"
 
 	"github.com/skein-train/skein/trainer/engine"
 )
 
 func cases() []kernelCase {
-	return slices.Concat(matmuls(), elementwise(), embeddings(), norms(), gates(), attentions(), losses(), optimizers())
+	return slices.Concat(matmuls(), linears(), elementwise(), embeddings(), norms(), headNorms(), gates(), attentions(), heads(), optimizers())
 }
 
 func matmuls() (cs []kernelCase) {
@@ -24,6 +25,51 @@ func matmuls() (cs []kernelCase) {
 	return cs
 }
 
+// linears are the three products of a layer, over F32 and BF16 operands and results.
+func linears() (cs []kernelCase) {
+	for _, s := range [][3]int{{1, 1, 1}, {3, 5, 7}, {17, 33, 65}, {64, 48, 32}, {40, 64, 384}, {20, 130, 390}} {
+		n, o, k := s[0], s[1], s[2]
+		for _, t := range []engine.Type{engine.F32, engine.BF16} {
+			name := title("linear", n, o, k, t)
+			g := newGenerator(name)
+			x, dy, w := as(t, in("x", g.normal(n*k, 1))), as(t, in("dy", g.normal(n*o, 1))), in("w", g.normal(o*k, 1))
+			for uses := range 3 {
+				weight := func(e engine.Engine, w engine.Buf) *engine.Weight {
+					x := &engine.Weight{Master: w, Out: o, In: k}
+					if uses > 0 {
+						e.Refresh(x, uses)
+					}
+					return x
+				}
+				cs = append(cs,
+					kernelCase{title("linear", n, o, k, t, uses), []array{as(t, fresh(g, "y", n*o)), x, w},
+						func(e engine.Engine, b []engine.Buf) { e.Linear(b[0], b[1], weight(e, b[2]), n) }},
+					kernelCase{title("linear to fp32", n, o, k, t, uses), []array{fresh(g, "y", n*o), x, w},
+						func(e engine.Engine, b []engine.Buf) { e.Linear(b[0], b[1], weight(e, b[2]), n) }},
+					kernelCase{title("linear back", n, o, k, t, uses), []array{as(t, fresh(g, "dx", n*k)), dy, w},
+						func(e engine.Engine, b []engine.Buf) { e.LinearBack(b[0], b[1], weight(e, b[2]), n) }})
+			}
+			cs = append(cs, kernelCase{title("refreshed", n, o, k, t), []array{as(t, fresh(g, "y", n*o)), x, out("w", g.normal(o*k, 1)), in("new", g.normal(o*k, 1))},
+				func(e engine.Engine, b []engine.Buf) {
+					w := &engine.Weight{Master: b[2], Out: o, In: k}
+					e.Refresh(w, 2)
+					e.Linear(b[0], b[1], w, n)
+					e.Copy(b[2], b[3])
+					e.Refresh(w, 2)
+					e.Linear(b[0], b[1], w, n)
+				}})
+			for _, acc := range []bool{false, true} {
+				cs = append(cs,
+					kernelCase{title("linear gradient", n, o, k, t, acc), []array{out("dw", g.normal(o*k, 1)), dy, x},
+						func(e engine.Engine, b []engine.Buf) { e.LinearGrad(b[0], b[1], b[2], n, o, k, acc) }},
+					kernelCase{title("linear gradient from fp32", n, o, k, t, acc), []array{out("dw", g.normal(o*k, 1)), as(engine.F32, dy), x},
+						func(e engine.Engine, b []engine.Buf) { e.LinearGrad(b[0], b[1], b[2], n, o, k, acc) }})
+			}
+		}
+	}
+	return cs
+}
+
 func elementwise() (cs []kernelCase) {
 	for _, n := range []int{1, 15, 16, 33, 100, 33001} {
 		g := newGenerator(title("add", n))
@@ -32,6 +78,18 @@ func elementwise() (cs []kernelCase) {
 				func(e engine.Engine, b []engine.Buf) { e.Add(b[0], b[1], b[2]) }},
 			kernelCase{title("add in place", n), []array{out("x", g.normal(n, 1)), in("y", g.normal(n, 1))},
 				func(e engine.Engine, b []engine.Buf) { e.Add(b[0], b[0], b[1]) }},
+			kernelCase{title("mix", n), []array{fresh(g, "z", n), in("x", g.normal(n, 1)), in("y", g.normal(n, 1))},
+				func(e engine.Engine, b []engine.Buf) { e.Mix(b[0], 0.7, b[1], -1.3, b[2]) }},
+			kernelCase{title("mix in place", n), []array{out("x", g.normal(n, 1)), in("y", g.normal(n, 1))},
+				func(e engine.Engine, b []engine.Buf) {
+					e.Mix(b[0], 0.7, b[0], 0.2, b[1])
+					e.Mix(b[0], 0.5, b[1], 2, b[0])
+				}},
+			kernelCase{title("convert", n), []array{as(engine.BF16, fresh(g, "z", n)), fresh(g, "back", n), in("x", g.normal(n, 1))},
+				func(e engine.Engine, b []engine.Buf) {
+					e.Copy(b[0], b[2])
+					e.Copy(b[1], b[0])
+				}},
 			kernelCase{title("copy and zero", n), []array{fresh(g, "z", n), in("x", g.normal(n, 1))},
 				func(e engine.Engine, b []engine.Buf) {
 					e.Copy(b[0], b[1])
@@ -59,16 +117,58 @@ func embeddings() (cs []kernelCase) {
 func norms() (cs []kernelCase) {
 	for _, s := range [][2]int{{1, 3}, {2, 7}, {3, 33}, {300, 40}, {5, 1000}} {
 		n, d := s[0], s[1]
-		g := newGenerator(title("rmsnorm", n, d))
-		cs = append(cs,
-			kernelCase{title("rmsnorm", n, d), []array{fresh(g, "y", n*d), fresh(g, "rstd", n), in("x", g.normal(n*d, 2)), in("w", g.normal(d, 1))},
-				func(e engine.Engine, b []engine.Buf) { e.RMSNorm(b[0], b[1], b[2], b[3], n, d, 1e-5) }},
-			kernelCase{title("rmsnorm gradient", n, d), []array{fresh(g, "dx", n*d), out("dw", g.normal(d, 1)), in("dy", g.normal(n*d, 1)),
-				in("x", g.normal(n*d, 2)), in("w", g.normal(d, 1)), fresh(g, "rstd", n), fresh(g, "y", n*d)},
-				func(e engine.Engine, b []engine.Buf) {
+		for _, t := range []engine.Type{engine.F32, engine.BF16} {
+			g := newGenerator(title("rmsnorm", n, d, t))
+			gradient := func(skip bool) func(engine.Engine, []engine.Buf) {
+				return func(e engine.Engine, b []engine.Buf) {
 					e.RMSNorm(b[6], b[5], b[3], b[4], n, d, 1e-5)
-					e.RMSNormGrad(b[0], b[1], b[2], b[3], b[4], b[5], n, d)
-				}})
+					around := engine.Buf{}
+					if skip {
+						around = b[0]
+					}
+					e.RMSNormGrad(b[0], b[1], b[2], b[3], b[4], b[5], around, n, d)
+				}
+			}
+			args := []array{fresh(g, "dx", n*d), out("dw", g.normal(d, 1)), as(t, in("dy", g.normal(n*d, 1))),
+				in("x", g.normal(n*d, 2)), in("w", g.normal(d, 1)), fresh(g, "rstd", n), as(t, fresh(g, "y", n*d))}
+			cs = append(cs,
+				kernelCase{title("rmsnorm", n, d, t), []array{as(t, fresh(g, "y", n*d)), fresh(g, "rstd", n), in("x", g.normal(n*d, 2)), in("w", g.normal(d, 1))},
+					func(e engine.Engine, b []engine.Buf) { e.RMSNorm(b[0], b[1], b[2], b[3], n, d, 1e-5) }},
+				kernelCase{title("rmsnorm gradient", n, d, t), args, gradient(false)},
+				kernelCase{title("rmsnorm gradient and what came around", n, d, t), args, gradient(true)})
+		}
+	}
+	return cs
+}
+
+func headNorms() (cs []kernelCase) {
+	for _, a := range []engine.Attention{
+		{Batch: 1, Time: 1, Heads: 1, KVHeads: 1, HeadDim: 2},
+		{Batch: 2, Time: 5, Heads: 3, KVHeads: 1, HeadDim: 6},
+		{Batch: 2, Time: 150, Heads: 4, KVHeads: 2, HeadDim: 32},
+	} {
+		for _, t := range []engine.Type{engine.F32, engine.BF16} {
+			heads := a.Heads + a.KVHeads
+			n := a.Batch * a.Time
+			size := n * (heads + a.KVHeads) * a.HeadDim
+			g := newGenerator(title("head norm", a, t))
+			qkv, w := as(t, in("qkv", g.normal(size, 2))), in("w", g.normal(2*a.HeadDim, 1))
+			cs = append(cs,
+				kernelCase{title("head norm", a, t), []array{as(t, fresh(g, "y", size)), fresh(g, "rstd", n*heads), qkv, w},
+					func(e engine.Engine, b []engine.Buf) { e.HeadNorm(b[0], b[1], b[2], b[3], a, 1e-5) }},
+				kernelCase{title("head norm gradient", a, t), []array{as(t, fresh(g, "dqkv", size)), out("dw", g.normal(2*a.HeadDim, 1)), as(t, in("dy", g.normal(size, 1))),
+					qkv, w, fresh(g, "rstd", n*heads), as(t, fresh(g, "y", size))},
+					func(e engine.Engine, b []engine.Buf) {
+						e.HeadNorm(b[6], b[5], b[3], b[4], a, 1e-5)
+						e.HeadNormGrad(b[0], b[1], b[2], b[3], b[4], b[5], a)
+					}},
+				kernelCase{title("head norm gradient in place", a, t), []array{as(t, out("dy", g.normal(size, 1))), out("dw", g.normal(2*a.HeadDim, 1)),
+					qkv, w, fresh(g, "rstd", n*heads), as(t, fresh(g, "y", size))},
+					func(e engine.Engine, b []engine.Buf) {
+						e.HeadNorm(b[5], b[4], b[2], b[3], a, 1e-5)
+						e.HeadNormGrad(b[0], b[1], b[0], b[2], b[3], b[4], a)
+					}})
+		}
 	}
 	return cs
 }
@@ -77,13 +177,15 @@ func gates() (cs []kernelCase) {
 	for _, s := range [][2]int{{1, 1}, {3, 17}, {100, 352}} {
 		n, f := s[0], s[1]
 		for _, spread := range []float64{1, 40} { // 40: the sigmoid is flat, and exp overflows
-			g := newGenerator(title("swiglu", n, f, spread))
-			gu := g.normal(2*n*f, spread)
-			cs = append(cs,
-				kernelCase{title("swiglu", n, f, spread), []array{fresh(g, "y", n*f), in("gu", gu)},
-					func(e engine.Engine, b []engine.Buf) { e.SwiGLU(b[0], b[1], n, f) }},
-				kernelCase{title("swiglu gradient", n, f, spread), []array{fresh(g, "dgu", 2*n*f), in("dy", g.normal(n*f, 1)), in("gu", gu)},
-					func(e engine.Engine, b []engine.Buf) { e.SwiGLUGrad(b[0], b[1], b[2], n, f) }})
+			for _, t := range []engine.Type{engine.F32, engine.BF16} {
+				g := newGenerator(title("swiglu", n, f, spread, t))
+				gu := as(t, in("gu", g.normal(2*n*f, spread)))
+				cs = append(cs,
+					kernelCase{title("swiglu", n, f, spread, t), []array{as(t, fresh(g, "y", n*f)), gu},
+						func(e engine.Engine, b []engine.Buf) { e.SwiGLU(b[0], b[1], n, f) }},
+					kernelCase{title("swiglu gradient", n, f, spread, t), []array{as(t, fresh(g, "dgu", 2*n*f)), as(t, in("dy", g.normal(n*f, 1))), gu},
+						func(e engine.Engine, b []engine.Buf) { e.SwiGLUGrad(b[0], b[1], b[2], n, f) }})
+			}
 		}
 	}
 	return cs
@@ -98,40 +200,45 @@ func attentions() (cs []kernelCase) {
 		{Batch: 2, Time: 48, Heads: 1, KVHeads: 1, HeadDim: 64, RopeBase: 500000},
 	} {
 		n, width, outWidth := a.Batch*a.Time, (a.Heads+2*a.KVHeads)*a.HeadDim, a.Heads*a.HeadDim
-		g := newGenerator(title("attend", a))
-		qkv := g.normal(n*width, 1.5)
-		cs = append(cs,
-			kernelCase{title("attend", a), []array{fresh(g, "y", n*outWidth), fresh(g, "lse", a.Heads*n), in("qkv", qkv)},
-				func(e engine.Engine, b []engine.Buf) { e.Attend(b[0], b[1], b[2], a) }},
-			kernelCase{title("attend gradient", a), []array{fresh(g, "dqkv", n*width), in("dy", g.normal(n*outWidth, 1)),
-				fresh(g, "y", n*outWidth), fresh(g, "lse", a.Heads*n), in("qkv", qkv)},
-				func(e engine.Engine, b []engine.Buf) {
-					e.Attend(b[2], b[3], b[4], a)
-					e.AttendGrad(b[0], b[1], b[2], b[3], b[4], a)
-				}})
+		for _, t := range []engine.Type{engine.F32, engine.BF16} {
+			g := newGenerator(title("attend", a, t))
+			qkv := as(t, in("qkv", g.normal(n*width, 1.5)))
+			cs = append(cs,
+				kernelCase{title("attend", a, t), []array{as(t, fresh(g, "y", n*outWidth)), fresh(g, "lse", a.Heads*n), qkv},
+					func(e engine.Engine, b []engine.Buf) { e.Attend(b[0], b[1], b[2], a) }},
+				kernelCase{title("attend gradient", a, t), []array{as(t, fresh(g, "dqkv", n*width)), as(t, in("dy", g.normal(n*outWidth, 1))),
+					as(t, fresh(g, "y", n*outWidth)), fresh(g, "lse", a.Heads*n), qkv},
+					func(e engine.Engine, b []engine.Buf) {
+						e.Attend(b[2], b[3], b[4], a)
+						e.AttendGrad(b[0], b[1], b[2], b[3], b[4], a)
+					}})
+		}
 	}
 	return cs
 }
 
-func losses() (cs []kernelCase) {
-	for _, s := range [][2]int{{1, 1}, {3, 2}, {9, 257}, {40, 503}} {
-		n, v := s[0], s[1]
+// heads are the output projection with the loss; a spread of 30 makes the logits so far apart that exp overflows.
+func heads() (cs []kernelCase) {
+	for _, s := range [][3]int{{1, 1, 1}, {3, 2, 5}, {9, 257, 16}, {40, 503, 33}, {300, 600, 8}} {
+		n, v, d := s[0], s[1], s[2]
 		for _, spread := range []float64{1, 30} {
-			g := newGenerator(title("cross-entropy", n, v, spread))
-			logits, targets := g.normal(n*v, spread), g.ints(n, v)
-			gradient := func(where int) func(engine.Engine, []engine.Buf) {
-				return func(e engine.Engine, b []engine.Buf) {
-					e.CrossEntropy(b[1], b[2], b[3], b[4], n, v)
-					e.CrossEntropyGrad(b[where], b[3], b[2], b[4], n, v, 0.5)
-				}
+			for _, t := range []engine.Type{engine.F32, engine.BF16} {
+				g := newGenerator(title("head", n, v, d, spread, t))
+				x, w, targets := as(t, in("x", g.normal(n*d, 1))), in("w", g.normal(v*d, spread/math.Sqrt(float64(d)))), ints("targets", g.ints(n, v))
+				weight := func(w engine.Buf) *engine.Weight { return &engine.Weight{Master: w, Out: v, In: d} }
+				gradients := []array{fresh(g, "loss", 1), as(t, fresh(g, "dx", n*d)), out("dw", g.normal(v*d, 1)), x, w, targets}
+				cs = append(cs,
+					kernelCase{title("loss", n, v, d, spread, t), []array{fresh(g, "loss", 1), x, w, targets},
+						func(e engine.Engine, b []engine.Buf) {
+							e.Head(b[0], engine.Buf{}, engine.Buf{}, b[1], weight(b[2]), b[3], n, engine.Loss{})
+						}},
+					kernelCase{title("head", n, v, d, spread, t), gradients, func(e engine.Engine, b []engine.Buf) {
+						e.Head(b[0], b[1], b[2], b[3], weight(b[4]), b[5], n, engine.Loss{Scale: 0.5})
+					}},
+					kernelCase{title("head, z-loss, accumulated", n, v, d, spread, t), gradients, func(e engine.Engine, b []engine.Buf) {
+						e.Head(b[0], b[1], b[2], b[3], weight(b[4]), b[5], n, engine.Loss{Scale: 0.5, Z: 1e-2, Accumulate: true})
+					}})
 			}
-			cs = append(cs,
-				kernelCase{title("cross-entropy", n, v, spread), []array{fresh(g, "loss", 1), fresh(g, "lse", n), in("logits", logits), ints("targets", targets)},
-					func(e engine.Engine, b []engine.Buf) { e.CrossEntropy(b[0], b[1], b[2], b[3], n, v) }},
-				kernelCase{title("cross-entropy gradient", n, v, spread), []array{fresh(g, "dlogits", n*v), fresh(g, "loss", 1), fresh(g, "lse", n),
-					in("logits", logits), ints("targets", targets)}, gradient(0)},
-				kernelCase{title("cross-entropy gradient in place", n, v, spread), []array{fresh(g, "unused", 1), fresh(g, "loss", 1), fresh(g, "lse", n),
-					out("logits", logits), ints("targets", targets)}, gradient(3)})
 		}
 	}
 	return cs

@@ -2,6 +2,7 @@ package reference
 
 import (
 	"math"
+	"slices"
 
 	"github.com/skein-train/skein/trainer/engine"
 )
@@ -16,37 +17,37 @@ type head struct {
 // Attend: y = softmax(q·kᵀ/√HeadDim)·v over the tokens up to each row's own, q and k rotated by their position
 // (Su et al. 2021, arXiv:2104.09864; half-split pairs).
 func (*Engine) Attend(y, lse, qkv engine.Buf, a engine.Attention) {
-	ys, ls := f32(y), f32(lse)
+	ys, ls, xs := make([]float64, y.Len), make([]float64, lse.Len), load(qkv)
 	for b := range a.Batch {
 		for h := range a.Heads {
-			hd := newHead(f32(qkv), a, b, h)
+			hd := newHead(xs, a, b, h)
 			for t := range a.Time {
 				scores := hd.scores(t)
 				l := logSumExp(scores)
-				ls[hd.row(t)] = float32(l)
-				sum := make([]float64, a.HeadDim)
+				ls[hd.row(t)] = l
 				for s, x := range scores {
-					axpy(sum, math.Exp(x-l), hd.v[s])
+					axpy(ys[hd.out(t):], math.Exp(x-l), hd.v[s])
 				}
-				narrow(ys[hd.out(t):], sum)
 			}
 		}
 	}
+	store(y, ys)
+	store(lse, ls)
 }
 
 // AttendGrad: with p = softmax, dv = pᵀ·dy, ds = p·(dy·vᵀ − dy·y)/√HeadDim, dq = ds·k and dk = dsᵀ·q, rotated back.
 func (*Engine) AttendGrad(dqkv, dy, y, lse, qkv engine.Buf, a engine.Attention) {
-	ds, gs, ys, ls := f32(dqkv), f32(dy), f32(y), f32(lse)
-	sums := make([]float64, len(ds)) // several query heads add to one key head
+	gs, ys, ls, xs := load(dy), load(y), load(lse), load(qkv)
+	sums := make([]float64, dqkv.Len) // several query heads add to one key head
 	for b := range a.Batch {
 		for h := range a.Heads {
-			hd := newHead(f32(qkv), a, b, h)
+			hd := newHead(xs, a, b, h)
 			dq, dk, dv := zeros(a.Time, a.HeadDim), zeros(a.Time, a.HeadDim), zeros(a.Time, a.HeadDim)
 			for t := range a.Time {
-				dyt := widen(gs[hd.out(t) : hd.out(t)+a.HeadDim])
-				dyy := dot(dyt, widen(ys[hd.out(t):hd.out(t)+a.HeadDim]))
+				dyt := gs[hd.out(t) : hd.out(t)+a.HeadDim]
+				dyy := dot(dyt, ys[hd.out(t):hd.out(t)+a.HeadDim])
 				for s, x := range hd.scores(t) {
-					p := math.Exp(x - float64(ls[hd.row(t)]))
+					p := math.Exp(x - ls[hd.row(t)])
 					dx := p * (dot(dyt, hd.v[s]) - dyy) / math.Sqrt(float64(a.HeadDim))
 					axpy(dv[s], p, dyt)
 					axpy(dq[t], dx, hd.k[s])
@@ -63,17 +64,17 @@ func (*Engine) AttendGrad(dqkv, dy, y, lse, qkv engine.Buf, a engine.Attention) 
 			}
 		}
 	}
-	narrow(ds, sums)
+	store(dqkv, sums)
 }
 
-func newHead(qkv []float32, a engine.Attention, b, h int) head {
+func newHead(qkv []float64, a engine.Attention, b, h int) head {
 	hd := head{a: a, b: b, h: h}
 	for t := range a.Time {
 		qo, ko, vo := columns(a, b, h, t)
-		q, k := widen(qkv[qo:qo+a.HeadDim]), widen(qkv[ko:ko+a.HeadDim])
+		q, k := slices.Clone(qkv[qo:qo+a.HeadDim]), slices.Clone(qkv[ko:ko+a.HeadDim])
 		rotate(q, t, a.RopeBase, 1)
 		rotate(k, t, a.RopeBase, 1)
-		hd.q, hd.k, hd.v = append(hd.q, q), append(hd.k, k), append(hd.v, widen(qkv[vo:vo+a.HeadDim]))
+		hd.q, hd.k, hd.v = append(hd.q, q), append(hd.k, k), append(hd.v, qkv[vo:vo+a.HeadDim])
 	}
 	return hd
 }

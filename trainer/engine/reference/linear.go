@@ -3,30 +3,35 @@ package reference
 import "github.com/skein-train/skein/trainer/engine"
 
 // Add: z = x + y.
-func (*Engine) Add(z, x, y engine.Buf) {
-	zs, xs, ys := f32(z), f32(x), f32(y)
-	for i := range zs {
-		zs[i] = xs[i] + ys[i]
+func (e *Engine) Add(z, x, y engine.Buf) { e.Mix(z, 1, x, 1, y) }
+
+// Mix: z = a·x + b·y.
+func (*Engine) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
+	xs, ys := load(x), load(y)
+	for i := range xs {
+		xs[i] = float64(a)*xs[i] + float64(b)*ys[i]
 	}
+	store(z, xs)
 }
 
 // MatMul: C = op(A)·op(B), or C + op(A)·op(B).
 func (*Engine) MatMul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
-	cs, as, bs := f32(c), f32(a), f32(b)
+	cs, as, bs := load(c), load(a), load(b)
 	ai, ap := strides(transA, m, k)
 	bp, bj := strides(transB, k, n)
 	for i := range m {
 		for j := range n {
 			var s float64
 			if accumulate {
-				s = float64(cs[i*n+j])
+				s = cs[i*n+j]
 			}
 			for p := range k {
-				s += float64(as[i*ai+p*ap]) * float64(bs[p*bp+j*bj])
+				s += as[i*ai+p*ap] * bs[p*bp+j*bj]
 			}
-			cs[i*n+j] = float32(s)
+			cs[i*n+j] = s
 		}
 	}
+	store(c, cs)
 }
 
 // strides are the steps along the first and the second index of op(X), [rows, cols].
@@ -37,43 +42,38 @@ func strides(trans bool, rows, cols int) (first, second int) {
 	return cols, 1
 }
 
+// Refresh does nothing: products read the master.
+func (*Engine) Refresh(*engine.Weight, int) {}
+
+// Linear: y = x·wᵀ.
+func (e *Engine) Linear(y, x engine.Buf, w *engine.Weight, n int) {
+	e.MatMul(y, x, w.Master, false, true, n, w.Out, w.In, false)
+}
+
+// LinearBack: dx = dy·w.
+func (e *Engine) LinearBack(dx, dy engine.Buf, w *engine.Weight, n int) {
+	e.MatMul(dx, dy, w.Master, false, false, n, w.In, w.Out, false)
+}
+
+// LinearGrad: dw = dyᵀ·x, or dw + dyᵀ·x.
+func (e *Engine) LinearGrad(dw, dy, x engine.Buf, n, out, in int, accumulate bool) {
+	e.MatMul(dw, dy, x, true, false, out, in, n, accumulate)
+}
+
 // Embed: y[i] = table[ids[i]].
 func (*Engine) Embed(y, table, ids engine.Buf, n, d int) {
-	ys, ts := f32(y), f32(table)
+	ys, ts := load(y), load(table)
 	for i, id := range i32(ids)[:n] {
 		copy(ys[i*d:i*d+d], ts[int(id)*d:int(id)*d+d])
 	}
+	store(y, ys)
 }
 
-// EmbedGrad: dtable[ids[i]] += dy[i], in the order of i. The sums of a row are kept in float64 until the end.
+// EmbedGrad: dtable[ids[i]] += dy[i], in the order of i.
 func (*Engine) EmbedGrad(dtable, dy, ids engine.Buf, n, d int) {
-	ts, gs := f32(dtable), f32(dy)
-	sums := map[int32][]float64{}
+	ts, gs := load(dtable), load(dy)
 	for i, id := range i32(ids)[:n] {
-		row := sums[id]
-		if row == nil {
-			row = widen(ts[int(id)*d : int(id)*d+d])
-			sums[id] = row
-		}
-		for j := range row {
-			row[j] += float64(gs[i*d+j])
-		}
+		axpy(ts[int(id)*d:int(id)*d+d], 1, gs[i*d:i*d+d])
 	}
-	for id, row := range sums {
-		narrow(ts[int(id)*d:], row)
-	}
-}
-
-func widen(x []float32) []float64 {
-	y := make([]float64, len(x))
-	for i, v := range x {
-		y[i] = float64(v)
-	}
-	return y
-}
-
-func narrow(dst []float32, x []float64) {
-	for i, v := range x {
-		dst[i] = float32(v)
-	}
+	store(dtable, ts)
 }

@@ -6,33 +6,38 @@ import (
 	"github.com/skein-train/skein/trainer/engine"
 )
 
-// CrossEntropy: the mean of lse − logit[target], in nats.
-func (*Engine) CrossEntropy(loss, lse, logits, targets engine.Buf, n, v int) {
-	ls, xs, ids := f32(lse), f32(logits), i32(targets)
+// Head: with p = softmax(x·wᵀ), the gradient towards the logits is Scale/N·(p − onehot + 2·Z·lse·p); from there as in
+// LinearBack and LinearGrad.
+func (*Engine) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engine.Buf, n int, l engine.Loss) {
+	xs, ws, ids := load(x), load(w.Master), i32(targets)
+	dxs, dws := make([]float64, dx.Len), load(dw)
+	if !l.Accumulate {
+		clear(dws)
+	}
+	scale := float64(l.Scale) / float64(n)
 	var sum float64
 	for i := range n {
-		row := xs[i*v : i*v+v]
-		l := logSumExp(widen(row))
-		ls[i] = float32(l)
-		sum += l - float64(row[ids[i]])
-	}
-	f32(loss)[0] = float32(sum / float64(n))
-}
-
-// CrossEntropyGrad: scale·(softmax − onehot)/N.
-func (*Engine) CrossEntropyGrad(dlogits, logits, lse, targets engine.Buf, n, v int, scale float32) {
-	ds, ls, xs, ids := f32(dlogits), f32(lse), f32(logits), i32(targets)
-	s := float64(scale) / float64(n)
-	for i := range n {
-		row, l := xs[i*v:i*v+v], float64(ls[i])
-		for j, x := range row {
-			p := math.Exp(float64(x) - l)
+		row, logits := xs[i*w.In:(i+1)*w.In], make([]float64, w.Out)
+		for j := range logits {
+			logits[j] = dot(row, ws[j*w.In:(j+1)*w.In])
+		}
+		lse := logSumExp(logits)
+		sum += lse - logits[ids[i]]
+		if dx.Len == 0 {
+			continue
+		}
+		for j, v := range logits {
+			g := math.Exp(v-lse) * (1 + 2*float64(l.Z)*lse)
 			if j == int(ids[i]) {
-				p--
+				g--
 			}
-			ds[i*v+j] = float32(s * p)
+			axpy(dxs[i*w.In:(i+1)*w.In], scale*g, ws[j*w.In:(j+1)*w.In])
+			axpy(dws[j*w.In:(j+1)*w.In], scale*g, row)
 		}
 	}
+	store(loss, []float64{sum / float64(n)})
+	store(dx, dxs)
+	store(dw, dws)
 }
 
 func logSumExp(x []float64) float64 {

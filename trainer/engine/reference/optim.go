@@ -9,15 +9,15 @@ import (
 // SumSquares: Σ x².
 func (*Engine) SumSquares(x engine.Buf) float64 {
 	var s float64
-	for _, v := range f32(x) {
-		s += float64(v) * float64(v)
+	for _, v := range load(x) {
+		s += v * v
 	}
 	return s
 }
 
 // AdamW: p ← p·(1 − lr·λ) − lr·m̂/(√v̂ + eps) with bias-corrected moments (arXiv:1711.05101, algorithm 2; the schedule is in lr).
 func (*Engine) AdamW(p, g, m, v engine.Buf, decay [][2]int, s engine.AdamW) {
-	ps, gs, ms, vs := f32(p), f32(g), f32(m), f32(v)
+	ps, gs, ms, vs := load(p), load(g), load(m), load(v)
 	b1, b2, lr := float64(s.Beta1), float64(s.Beta2), float64(s.LR)
 	correct1 := 1 - math.Pow(b1, float64(s.Count))
 	correct2 := 1 - math.Pow(b2, float64(s.Count))
@@ -31,10 +31,12 @@ func (*Engine) AdamW(p, g, m, v engine.Buf, decay [][2]int, s engine.AdamW) {
 		}
 	}
 	for i := range ps {
-		g := float64(gs[i]) * float64(s.Scale)
-		m := b1*float64(ms[i]) + (1-b1)*g
-		v := b2*float64(vs[i]) + (1-b2)*g*g
-		ps[i] = float32(float64(ps[i])*keep[i] - lr*(m/correct1)/(math.Sqrt(v/correct2)+float64(s.Eps)))
-		ms[i], vs[i] = float32(m), float32(v)
+		g := gs[i] * float64(s.Scale)
+		ms[i] = b1*ms[i] + (1-b1)*g
+		vs[i] = b2*vs[i] + (1-b2)*g*g
+		ps[i] = ps[i]*keep[i] - lr*(ms[i]/correct1)/(math.Sqrt(vs[i]/correct2)+float64(s.Eps))
 	}
+	store(p, ps)
+	store(m, ms)
+	store(v, vs)
 }

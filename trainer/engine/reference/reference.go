@@ -1,5 +1,5 @@
-// Package reference defines every kernel of an Engine by plain loops: storage is float32 as the interface says, all
-// arithmetic is float64 and nothing is clever. Other engines earn their place by matching it (see enginetest).
+// Package reference defines every kernel of an Engine by plain loops: storage is as the interface says, all arithmetic
+// is float64 and nothing is clever. Other engines earn their place by matching it (see enginetest).
 package reference
 
 import (
@@ -29,5 +29,34 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-func f32(b engine.Buf) []float32 { return hostmem.Float32(b) }
-func i32(b engine.Buf) []int32   { return hostmem.Int32(b) }
+// load is a copy of b, whatever its type.
+func load(b engine.Buf) []float64 {
+	x := make([]float64, b.Len)
+	if b.Type == engine.BF16 {
+		for i, v := range hostmem.BFloat16(b) {
+			x[i] = float64(engine.FromBF16(v))
+		}
+		return x
+	}
+	for i, v := range hostmem.Float32(b) {
+		x[i] = float64(v)
+	}
+	return x
+}
+
+// store rounds x to the type of b.
+func store(b engine.Buf, x []float64) {
+	if b.Type == engine.BF16 {
+		to := hostmem.BFloat16(b)
+		for i, v := range x {
+			to[i] = engine.ToBF16(float32(v))
+		}
+		return
+	}
+	to := hostmem.Float32(b)
+	for i, v := range x {
+		to[i] = float32(v)
+	}
+}
+
+func i32(b engine.Buf) []int32 { return hostmem.Int32(b) }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/internal/hostmem"
 )
 
 // The gradients of the reference are held against differences of its own forward kernels: for a random direction u and
@@ -61,19 +62,29 @@ func checkGradient(t *testing.T, name string, r random, x engine.Buf, gradient [
 	}
 }
 
+func f32(b engine.Buf) []float32 { return hostmem.Float32(b) }
+
+func widen(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
+}
+
 func weigh(c []float32, y engine.Buf) float64 { return dot(widen(c), widen(f32(y))) }
 
 func TestRMSNormGradient(t *testing.T) {
 	const n, d = 5, 7
 	e, r := New(), newRandom()
-	x, w, c := put(e, r.normal(n*d)), put(e, r.normal(d)), r.normal(n*d)
+	x, w, c, around := put(e, r.normal(n*d)), put(e, r.normal(d)), r.normal(n*d), r.normal(n*d)
 	y, rstd, dx, dw := e.Alloc(n*d), e.Alloc(n), e.Alloc(n*d), e.Alloc(d)
 	loss := func() float64 {
 		e.RMSNorm(y, rstd, x, w, n, d, 1e-5)
-		return weigh(c, y)
+		return weigh(c, y) + weigh(around, x)
 	}
 	loss()
-	e.RMSNormGrad(dx, dw, put(e, c), x, w, rstd, n, d)
+	e.RMSNormGrad(dx, dw, put(e, c), x, w, rstd, put(e, around), n, d)
 	checkGradient(t, "x", r, x, f32(dx), loss)
 	checkGradient(t, "w", r, w, f32(dw), loss)
 }
@@ -110,18 +121,42 @@ func TestSwiGLUGradient(t *testing.T) {
 	})
 }
 
-func TestCrossEntropyGradient(t *testing.T) {
-	const n, v, scale = 6, 9, 0.5
+func TestHeadNormGradient(t *testing.T) {
+	a := engine.Attention{Batch: 1, Time: 3, Heads: 4, KVHeads: 2, HeadDim: 6}
 	e, r := New(), newRandom()
-	logits, targets := put(e, r.normal(n*v)), putInts(e, []int32{0, 8, 3, 3, 7, 1})
-	loss, lse, d := e.Alloc(1), e.Alloc(n), e.Alloc(n*v)
-	forward := func() float64 {
-		e.CrossEntropy(loss, lse, logits, targets, n, v)
-		return scale * float64(f32(loss)[0])
+	n, heads := a.Batch*a.Time, a.Heads+a.KVHeads
+	size := n * (heads + a.KVHeads) * a.HeadDim
+	qkv, w, c := put(e, r.normal(size)), put(e, r.normal(2*a.HeadDim)), r.normal(size)
+	y, rstd, dqkv, dw := e.Alloc(size), e.Alloc(n*heads), e.Alloc(size), e.Alloc(2*a.HeadDim)
+	loss := func() float64 {
+		e.HeadNorm(y, rstd, qkv, w, a, 1e-5)
+		return weigh(c, y)
 	}
-	forward()
-	e.CrossEntropyGrad(d, logits, lse, targets, n, v, scale)
-	checkGradient(t, "logits", r, logits, f32(d), forward)
+	loss()
+	e.HeadNormGrad(dqkv, dw, put(e, c), qkv, w, rstd, a)
+	checkGradient(t, "qkv", r, qkv, f32(dqkv), loss)
+	checkGradient(t, "w", r, w, f32(dw), loss)
+}
+
+func TestHeadGradient(t *testing.T) {
+	const n, d, v, scale, z = 6, 4, 9, 0.5, 0.01
+	e, r := New(), newRandom()
+	x, w, targets := put(e, r.normal(n*d)), put(e, r.normal(v*d)), putInts(e, []int32{0, 8, 3, 3, 7, 1})
+	loss, dx, dw, logits := e.Alloc(1), e.Alloc(n*d), e.Alloc(v*d), e.Alloc(n*v)
+	weight := &engine.Weight{Master: w, Out: v, In: d}
+	forward := func() float64 {
+		e.Head(loss, engine.Buf{}, engine.Buf{}, x, weight, targets, n, engine.Loss{})
+		e.Linear(logits, x, weight, n)
+		var squares float64
+		for i := range n {
+			l := logSumExp(widen(f32(logits)[i*v : i*v+v]))
+			squares += l * l
+		}
+		return scale * (float64(f32(loss)[0]) + z*squares/n)
+	}
+	e.Head(loss, dx, dw, x, weight, targets, n, engine.Loss{Scale: scale, Z: z})
+	checkGradient(t, "x", r, x, f32(dx), forward)
+	checkGradient(t, "w", r, w, f32(dw), forward)
 }
 
 func TestEmbedGradient(t *testing.T) {

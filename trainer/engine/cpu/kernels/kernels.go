@@ -12,6 +12,8 @@ type Set struct {
 
 	// Add: z = x + y.
 	Add func(z, x, y []float32)
+	// Mix: z = a·x + b·y.
+	Mix func(z, x, y []float32, a, b float32)
 	// Scale: y = a·x.
 	Scale func(y, x []float32, a float32)
 	// Dot returns Σ x·y.

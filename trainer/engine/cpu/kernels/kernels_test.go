@@ -18,6 +18,7 @@ type call struct {
 // calls lists every kernel.
 var calls = []call{
 	{"Add", 3, func(s *Set, x [][]float32, _, _ float32) float64 { s.Add(x[0], x[1], x[2]); return 0 }},
+	{"Mix", 3, func(s *Set, x [][]float32, a, b float32) float64 { s.Mix(x[0], x[1], x[2], a, b); return 0 }},
 	{"Scale", 2, func(s *Set, x [][]float32, a, _ float32) float64 { s.Scale(x[0], x[1], a); return 0 }},
 	{"Dot", 2, func(s *Set, x [][]float32, _, _ float32) float64 { return float64(s.Dot(x[0], x[1])) }},
 	{"SumSquares", 1, func(s *Set, x [][]float32, _, _ float32) float64 { return s.SumSquares(x[0]) }},

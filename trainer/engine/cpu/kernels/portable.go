@@ -9,7 +9,7 @@ import (
 func portable() Set {
 	return Set{
 		Name: "portable Go",
-		Add:  add, Scale: scale, Dot: dot, SumSquares: sumSquares, Max: maximum,
+		Add:  add, Mix: mix, Scale: scale, Dot: dot, SumSquares: sumSquares, Max: maximum,
 		SumExp: sumExp, ExpSum: expSum, ExpScale: expScale, SoftmaxGrad: softmaxGrad,
 		Norm: norm, NormGradSums: normGradSums, NormGrad: normGrad,
 		SwiGLU: swiglu, SwiGLUGrad: swigluGrad, Rotate: rotate, AdamW: adamW,
@@ -22,6 +22,13 @@ func add(z, x, y []float32) {
 	x, y = x[:len(z)], y[:len(z)]
 	for i := range z {
 		z[i] = x[i] + y[i]
+	}
+}
+
+func mix(z, x, y []float32, a, b float32) {
+	x, y = x[:len(z)], y[:len(z)]
+	for i := range z {
+		z[i] = a*x[i] + b*y[i]
 	}
 }
 

@@ -9,6 +9,11 @@ package kernels
 //go:noescape
 func addAVX512(z []float32, x []float32, y []float32)
 
+// mixAVX512: z = a·x + b·y
+//
+//go:noescape
+func mixAVX512(z []float32, x []float32, y []float32, a float32, b float32)
+
 // scaleAVX512: y = a·x
 //
 //go:noescape
@@ -123,6 +128,11 @@ func tile1AVX512(times int, k int, a *float32, aRow int, aCol int, b *float32, b
 //
 //go:noescape
 func addAVX2(z []float32, x []float32, y []float32)
+
+// mixAVX2: z = a·x + b·y
+//
+//go:noescape
+func mixAVX2(z []float32, x []float32, y []float32, a float32, b float32)
 
 // scaleAVX2: y = a·x
 //

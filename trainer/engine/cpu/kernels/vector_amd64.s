@@ -64,6 +64,74 @@ done:
 	VZEROUPPER
 	RET
 
+// func mixAVX512(z []float32, x []float32, y []float32, a float32, b float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·mixAVX512(SB), NOSPLIT, $0-80
+	MOVQ         z_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_base+48(FP), DX
+	VBROADCASTSS a+72(FP), Z0
+	VBROADCASTSS b+76(FP), Z1
+	MOVQ         z_len+8(FP), BX
+	XORQ         SI, SI
+	JMP          unrolledTest
+
+unrolled:
+	VMOVUPS     (CX)(SI*4), Z2
+	VMULPS      Z2, Z0, Z2
+	VMOVUPS     (DX)(SI*4), Z3
+	VFMADD231PS Z3, Z1, Z2
+	VMOVUPS     Z2, (AX)(SI*4)
+	VMOVUPS     64(CX)(SI*4), Z2
+	VMULPS      Z2, Z0, Z2
+	VMOVUPS     64(DX)(SI*4), Z3
+	VFMADD231PS Z3, Z1, Z2
+	VMOVUPS     Z2, 64(AX)(SI*4)
+	VMOVUPS     128(CX)(SI*4), Z2
+	VMULPS      Z2, Z0, Z2
+	VMOVUPS     128(DX)(SI*4), Z3
+	VFMADD231PS Z3, Z1, Z2
+	VMOVUPS     Z2, 128(AX)(SI*4)
+	VMOVUPS     192(CX)(SI*4), Z2
+	VMULPS      Z2, Z0, Z2
+	VMOVUPS     192(DX)(SI*4), Z3
+	VFMADD231PS Z3, Z1, Z2
+	VMOVUPS     Z2, 192(AX)(SI*4)
+	ADDQ        $0x40, SI
+
+unrolledTest:
+	LEAQ 64(SI), DI
+	CMPQ DI, BX
+	JLE  unrolled
+	JMP  singleTest
+
+single:
+	VMOVUPS     (CX)(SI*4), Z2
+	VMULPS      Z2, Z0, Z2
+	VMOVUPS     (DX)(SI*4), Z3
+	VFMADD231PS Z3, Z1, Z2
+	VMOVUPS     Z2, (AX)(SI*4)
+	ADDQ        $0x10, SI
+
+singleTest:
+	LEAQ        16(SI), DI
+	CMPQ        DI, BX
+	JLE         single
+	SUBQ        SI, BX
+	JE          done
+	MOVL        $0xffffffff, DI
+	BZHIL       BX, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (CX)(SI*4), K1, Z2
+	VMULPS      Z2, Z0, Z0
+	VMOVUPS.Z   (DX)(SI*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z0
+	VMOVUPS     Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
 // func scaleAVX512(y []float32, x []float32, a float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scaleAVX512(SB), NOSPLIT, $0-52
@@ -3230,6 +3298,74 @@ DATA laneMasks<>+52(SB)/4, $0x00000000
 DATA laneMasks<>+56(SB)/4, $0x00000000
 DATA laneMasks<>+60(SB)/4, $0x00000000
 GLOBL laneMasks<>(SB), RODATA|NOPTR, $64
+
+// func mixAVX2(z []float32, x []float32, y []float32, a float32, b float32)
+// Requires: AVX, FMA3
+TEXT ·mixAVX2(SB), NOSPLIT, $0-80
+	MOVQ         z_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_base+48(FP), DX
+	VBROADCASTSS a+72(FP), Y0
+	VBROADCASTSS b+76(FP), Y1
+	MOVQ         z_len+8(FP), BX
+	XORQ         SI, SI
+	JMP          unrolledTest
+
+unrolled:
+	VMOVUPS     (CX)(SI*4), Y2
+	VMULPS      Y2, Y0, Y2
+	VMOVUPS     (DX)(SI*4), Y3
+	VFMADD231PS Y3, Y1, Y2
+	VMOVUPS     Y2, (AX)(SI*4)
+	VMOVUPS     32(CX)(SI*4), Y2
+	VMULPS      Y2, Y0, Y2
+	VMOVUPS     32(DX)(SI*4), Y3
+	VFMADD231PS Y3, Y1, Y2
+	VMOVUPS     Y2, 32(AX)(SI*4)
+	VMOVUPS     64(CX)(SI*4), Y2
+	VMULPS      Y2, Y0, Y2
+	VMOVUPS     64(DX)(SI*4), Y3
+	VFMADD231PS Y3, Y1, Y2
+	VMOVUPS     Y2, 64(AX)(SI*4)
+	VMOVUPS     96(CX)(SI*4), Y2
+	VMULPS      Y2, Y0, Y2
+	VMOVUPS     96(DX)(SI*4), Y3
+	VFMADD231PS Y3, Y1, Y2
+	VMOVUPS     Y2, 96(AX)(SI*4)
+	ADDQ        $0x20, SI
+
+unrolledTest:
+	LEAQ 32(SI), DI
+	CMPQ DI, BX
+	JLE  unrolled
+	JMP  singleTest
+
+single:
+	VMOVUPS     (CX)(SI*4), Y2
+	VMULPS      Y2, Y0, Y2
+	VMOVUPS     (DX)(SI*4), Y3
+	VFMADD231PS Y3, Y1, Y2
+	VMOVUPS     Y2, (AX)(SI*4)
+	ADDQ        $0x08, SI
+
+singleTest:
+	LEAQ        8(SI), DI
+	CMPQ        DI, BX
+	JLE         single
+	SUBQ        SI, BX
+	JE          done
+	LEAQ        laneMasks<>+0(SB), DI
+	NEGQ        BX
+	VMOVUPS     32(DI)(BX*4), Y2
+	VMASKMOVPS  (CX)(SI*4), Y2, Y3
+	VMULPS      Y3, Y0, Y0
+	VMASKMOVPS  (DX)(SI*4), Y2, Y3
+	VFMADD231PS Y3, Y1, Y0
+	VMASKMOVPS  Y0, Y2, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
 
 // func scaleAVX2(y []float32, x []float32, a float32)
 // Requires: AVX

@@ -10,7 +10,7 @@ func vectorised() (sets []Set) {
 	if x.HasAVX512F && x.HasAVX512VL && x.HasAVX512BW && x.HasAVX512DQ && x.HasBMI2 {
 		sets = append(sets, Set{
 			Name: "AVX-512",
-			Add:  addAVX512, Scale: scaleAVX512, Dot: dotAVX512, SumSquares: sumSquaresAVX512, Max: maximumAVX512,
+			Add:  addAVX512, Mix: mixAVX512, Scale: scaleAVX512, Dot: dotAVX512, SumSquares: sumSquaresAVX512, Max: maximumAVX512,
 			SumExp: sumExpAVX512, ExpSum: expSumAVX512, ExpScale: expScaleAVX512, SoftmaxGrad: softmaxGradAVX512,
 			Norm: normAVX512, NormGradSums: normGradSumsAVX512, NormGrad: normGradAVX512,
 			SwiGLU: swigluAVX512, SwiGLUGrad: swigluGradAVX512, Rotate: rotateAVX512,
@@ -22,7 +22,7 @@ func vectorised() (sets []Set) {
 	if x.HasAVX2 && x.HasFMA {
 		sets = append(sets, Set{
 			Name: "AVX2",
-			Add:  addAVX2, Scale: scaleAVX2, Dot: dotAVX2, SumSquares: sumSquaresAVX2, Max: maximumAVX2,
+			Add:  addAVX2, Mix: mixAVX2, Scale: scaleAVX2, Dot: dotAVX2, SumSquares: sumSquaresAVX2, Max: maximumAVX2,
 			SumExp: sumExpAVX2, ExpSum: expSumAVX2, ExpScale: expScaleAVX2, SoftmaxGrad: softmaxGradAVX2,
 			Norm: normAVX2, NormGradSums: normGradSumsAVX2, NormGrad: normGradAVX2,
 			SwiGLU: swigluAVX2, SwiGLUGrad: swigluGradAVX2, Rotate: rotateAVX2,

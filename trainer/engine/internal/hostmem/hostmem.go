@@ -28,14 +28,29 @@ func (m *Memory) Alloc(n int) engine.Buf {
 	block := make([]float32, n+2*lane)
 	m.blocks = append(m.blocks, block)
 	first := uintptr(unsafe.Pointer(unsafe.SliceData(block)))
-	return engine.Buf{Addr: (first + align - 1) &^ (align - 1), Len: n}
+	return engine.Buf{Addr: (first + align - 1) &^ (align - 1), Len: n, Type: engine.F32}
 }
 
 // Release drops all blocks. Bufs handed out before are dead.
 func (m *Memory) Release() { m.blocks = nil }
 
-// Float32 is the memory of b.
-func Float32(b engine.Buf) []float32 { return unsafe.Slice((*float32)(pointer(b.Addr)), b.Len) }
+// Float32 is the memory of b, an F32.
+func Float32(b engine.Buf) []float32 {
+	mustBe(b, engine.F32)
+	return unsafe.Slice((*float32)(pointer(b.Addr)), b.Len)
+}
+
+// BFloat16 is the memory of b, a BF16.
+func BFloat16(b engine.Buf) []uint16 {
+	mustBe(b, engine.BF16)
+	return unsafe.Slice((*uint16)(pointer(b.Addr)), b.Len)
+}
+
+func mustBe(b engine.Buf, t engine.Type) {
+	if b.Type != t {
+		panic(fmt.Sprintf("engine: a kernel for %v was given %v", t, b.Type))
+	}
+}
 
 // Int32 is the memory of b, read as int32.
 func Int32(b engine.Buf) []int32 { return unsafe.Slice((*int32)(pointer(b.Addr)), b.Len) }
@@ -46,6 +61,9 @@ func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Poi
 
 // Host is Float32, as a method that completes an Engine.
 func (*Memory) Host(b engine.Buf) []float32 { return Float32(b) }
+
+// Compute is F32, as a method that completes an Engine without a smaller type.
+func (*Memory) Compute() engine.Type { return engine.F32 }
 
 // Upload copies src to dst. Lengths must be equal.
 func (*Memory) Upload(dst engine.Buf, src []float32) {
@@ -66,12 +84,33 @@ func (*Memory) Download(dst []float32, src engine.Buf) {
 }
 
 // Zero clears b.
-func (*Memory) Zero(b engine.Buf) { clear(Float32(b)) }
+func (*Memory) Zero(b engine.Buf) {
+	if b.Type == engine.BF16 {
+		clear(BFloat16(b))
+		return
+	}
+	clear(Float32(b))
+}
 
-// Copy copies src to dst. Lengths must be equal.
+// Copy copies src to dst, converting where their types differ. Lengths must be equal.
 func (*Memory) Copy(dst, src engine.Buf) {
 	mustMatch("copy", dst.Len, src.Len)
-	copy(Float32(dst), Float32(src))
+	switch {
+	case dst.Type == src.Type && dst.Type == engine.BF16:
+		copy(BFloat16(dst), BFloat16(src))
+	case dst.Type == src.Type:
+		copy(Float32(dst), Float32(src))
+	case dst.Type == engine.BF16:
+		to := BFloat16(dst)
+		for i, x := range Float32(src) {
+			to[i] = engine.ToBF16(x)
+		}
+	default:
+		to := Float32(dst)
+		for i, x := range BFloat16(src) {
+			to[i] = engine.FromBF16(x)
+		}
+	}
 }
 
 func mustMatch(what string, a, b int) {

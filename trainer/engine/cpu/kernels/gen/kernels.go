@@ -17,6 +17,13 @@ func add(m machine) {
 	f.end()
 }
 
+func mix(m machine) {
+	f := m.begin("mix", "func(z, x, y []float32, a, b float32)", "z = a·x + b·y")
+	p, a, b := f.slices("z", "x", "y"), f.scalar("a"), f.scalar("b")
+	f.each("z", 4, func(int) { f.store(p[0], f.addMul(f.mul(a, f.load(p[1])), b, f.load(p[2]))) })
+	f.end()
+}
+
 func scale(m machine) {
 	f := m.begin("scale", "func(y, x []float32, a float32)", "y = a·x")
 	p, a := f.slices("y", "x"), f.scalar("a")

@@ -20,7 +20,7 @@ func main() {
 
 // kernels lists what is written for each machine.
 var kernels = []func(machine){
-	add, scale, dot, sumSquares, maximum,
+	add, mix, scale, dot, sumSquares, maximum,
 	sumExp, expSum, expScale, softmaxGrad,
 	norm, normGradSums, normGrad,
 	swiglu, swigluGrad, rotate, adamW,
