@@ -21,12 +21,24 @@ var _ engine.Engine = (*device)(nil)
 
 const farAway = 1 << 62
 
-func in(b engine.Buf) engine.Buf  { return engine.Buf{Addr: b.Addr - farAway, Len: b.Len} }
-func out(b engine.Buf) engine.Buf { return engine.Buf{Addr: b.Addr + farAway, Len: b.Len} }
+func in(b engine.Buf) engine.Buf {
+	if b.Len > 0 {
+		b.Addr -= farAway
+	}
+	return b
+}
+func out(b engine.Buf) engine.Buf {
+	b.Addr += farAway
+	return b
+}
+func inside(w *engine.Weight) *engine.Weight {
+	return &engine.Weight{Master: in(w.Master), Out: w.Out, In: w.In}
+}
 
-func (d *device) Name() string  { return "test device" }
-func (d *device) Class() uint16 { return 0 }
-func (d *device) Close() error  { return d.host.Close() }
+func (d *device) Name() string         { return "test device" }
+func (d *device) Class() uint16        { return 0 }
+func (d *device) Compute() engine.Type { return d.host.Compute() }
+func (d *device) Close() error         { return d.host.Close() }
 func (d *device) Alloc(n int) engine.Buf {
 	d.allocs++
 	return out(d.host.Alloc(n))
@@ -38,6 +50,19 @@ func (d *device) Host(engine.Buf) []float32               { return nil }
 func (d *device) Zero(b engine.Buf)                       { d.host.Zero(in(b)) }
 func (d *device) Copy(dst, src engine.Buf)                { d.host.Copy(in(dst), in(src)) }
 func (d *device) Add(z, x, y engine.Buf)                  { d.host.Add(in(z), in(x), in(y)) }
+func (d *device) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
+	d.host.Mix(in(z), a, in(x), b, in(y))
+}
+func (d *device) Refresh(w *engine.Weight, uses int) { d.host.Refresh(inside(w), uses) }
+func (d *device) Linear(y, x engine.Buf, w *engine.Weight, n int) {
+	d.host.Linear(in(y), in(x), inside(w), n)
+}
+func (d *device) LinearBack(dx, dy engine.Buf, w *engine.Weight, n int) {
+	d.host.LinearBack(in(dx), in(dy), inside(w), n)
+}
+func (d *device) LinearGrad(dw, dy, x engine.Buf, n, o, k int, accumulate bool) {
+	d.host.LinearGrad(in(dw), in(dy), in(x), n, o, k, accumulate)
+}
 func (d *device) MatMul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
 	d.host.MatMul(in(c), in(a), in(b), transA, transB, m, n, k, accumulate)
 }
@@ -50,8 +75,14 @@ func (d *device) EmbedGrad(dtable, dy, ids engine.Buf, n, w int) {
 func (d *device) RMSNorm(y, rstd, x, w engine.Buf, n, width int, eps float32) {
 	d.host.RMSNorm(in(y), in(rstd), in(x), in(w), n, width, eps)
 }
-func (d *device) RMSNormGrad(dx, dw, dy, x, w, rstd engine.Buf, n, width int) {
-	d.host.RMSNormGrad(in(dx), in(dw), in(dy), in(x), in(w), in(rstd), n, width)
+func (d *device) RMSNormGrad(dx, dw, dy, x, w, rstd, skip engine.Buf, n, width int) {
+	d.host.RMSNormGrad(in(dx), in(dw), in(dy), in(x), in(w), in(rstd), in(skip), n, width)
+}
+func (d *device) HeadNorm(y, rstd, qkv, w engine.Buf, a engine.Attention, eps float32) {
+	d.host.HeadNorm(in(y), in(rstd), in(qkv), in(w), a, eps)
+}
+func (d *device) HeadNormGrad(dqkv, dw, dy, qkv, w, rstd engine.Buf, a engine.Attention) {
+	d.host.HeadNormGrad(in(dqkv), in(dw), in(dy), in(qkv), in(w), in(rstd), a)
 }
 func (d *device) Attend(y, lse, qkv engine.Buf, a engine.Attention) {
 	d.host.Attend(in(y), in(lse), in(qkv), a)
@@ -63,11 +94,8 @@ func (d *device) SwiGLU(y, gu engine.Buf, n, f int) { d.host.SwiGLU(in(y), in(gu
 func (d *device) SwiGLUGrad(dgu, dy, gu engine.Buf, n, f int) {
 	d.host.SwiGLUGrad(in(dgu), in(dy), in(gu), n, f)
 }
-func (d *device) CrossEntropy(loss, lse, logits, targets engine.Buf, n, v int) {
-	d.host.CrossEntropy(in(loss), in(lse), in(logits), in(targets), n, v)
-}
-func (d *device) CrossEntropyGrad(dlogits, logits, lse, targets engine.Buf, n, v int, scale float32) {
-	d.host.CrossEntropyGrad(in(dlogits), in(logits), in(lse), in(targets), n, v, scale)
+func (d *device) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engine.Buf, n int, l engine.Loss) {
+	d.host.Head(in(loss), in(dx), in(dw), in(x), inside(w), in(targets), n, l)
 }
 func (d *device) SumSquares(x engine.Buf) float64 { return d.host.SumSquares(in(x)) }
 func (d *device) AdamW(p, g, m, v engine.Buf, decay [][2]int, s engine.AdamW) {

@@ -26,6 +26,12 @@ func (r *Replica) look(params gradients.Vec) (*outer, error) {
 		r.outer = &outer{params: r.engine.Alloc(r.Len()), losses: map[int]*graph.Program{}}
 	}
 	r.engine.Upload(r.outer.params, params)
+	for _, p := range r.outer.losses {
+		p.Refresh(1)
+	}
+	if r.outer.sample != nil {
+		r.outer.sample.Refresh(1)
+	}
 	return r.outer, nil
 }
 
@@ -66,6 +72,7 @@ func (r *Replica) validate(o *outer, at, size int) (float64, error) {
 		if p, err = graph.Loss(r.engine, r.shape(size), o.params, r.arena); err != nil {
 			return 0, err
 		}
+		p.Refresh(1)
 		o.losses[size] = p
 	}
 	for i := range size {

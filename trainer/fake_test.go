@@ -47,6 +47,12 @@ func tied() Options {
 	return o
 }
 
+func normed() Options {
+	o := tiny()
+	o.Model.QKNorm, o.Recompute = true, "block"
+	return o
+}
+
 func newReplica(t testing.TB, o Options) *Replica {
 	t.Helper()
 	r, err := New(o, tinyData)

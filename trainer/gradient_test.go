@@ -24,7 +24,7 @@ func plainLoss(o Options, l gradients.Layout, params []float64) float64 {
 	s := plain.Sizes{
 		Vocab: m.VocabSize, Hidden: m.HiddenSize, Intermediate: m.IntermediateSize, Layers: m.NumHiddenLayers,
 		Heads: m.NumAttentionHeads, KVHeads: m.NumKeyValueHeads, Batch: o.BatchSize, Time: tinyData.seqLen,
-		Eps: 1e-5, Theta: 10000, Tied: m.TieWordEmbeddings,
+		Eps: 1e-5, Theta: 10000, Tied: m.TieWordEmbeddings, QKNorm: m.QKNorm,
 	}
 	tensor := func(name string) []float64 {
 		t, _ := l.Find(name)
@@ -46,7 +46,7 @@ func rough(r *Replica) (params gradients.Vec, wide []float64) {
 }
 
 func TestLossAndGradientMatchThePlainModel(t *testing.T) {
-	for name, o := range map[string]Options{"grouped queries": tiny(), "tied": tied(), "fragments": fragmented()} {
+	for name, o := range map[string]Options{"grouped queries": tiny(), "tied": tied(), "fragments": fragmented(), "QK-norm, blocks computed again": normed()} {
 		t.Run(name, func(t *testing.T) {
 			o.Inner.Optimizer = "none"
 			r := newReplica(t, o)
@@ -112,7 +112,7 @@ func TestEnginesAgreeOnTheGradient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	for _, o := range []Options{tiny(), tied(), fragmented()} {
+	for _, o := range []Options{tiny(), tied(), fragmented(), normed()} {
 		o.Inner.Optimizer = "none"
 		var grads []gradients.Vec
 		for _, e := range []engine.Engine{o.Engine, e} {

@@ -26,6 +26,7 @@ type Options struct {
 	MicroBatchSize int           // sequences that go through the graph at once; divides BatchSize
 	Steps          uint64        // inner steps of the whole run: the end of the learning rate's schedule
 	Seed           uint64        // of the initial parameters
+	Recompute      string        // "none" (or empty); "block": activations inside a block are computed again on the way back, not kept
 	Engine         engine.Engine // belongs to this replica while it is in use; the caller closes it
 }
 
@@ -36,6 +37,7 @@ type Inner struct {
 	Betas       [2]float64
 	Eps         float64
 	WeightDecay float64
+	ZLoss       float64 // coefficient of the z-loss, which draws the log of the softmax's sum to zero; 0: none
 	GradClip    float64 // largest global norm, 0: no clipping; without an inner optimizer gradients are never clipped
 	Schedule    string  // constant, cosine, wsd
 	WarmupSteps uint64
@@ -81,6 +83,12 @@ func (o Options) Validate(data shards.Source) error {
 	}
 	if o.Model.VocabSize < data.Vocab() {
 		bad("vocab_size %d is smaller than the %d token ids of the data's tokenizer", o.Model.VocabSize, data.Vocab())
+	}
+	if o.Recompute != "" && o.Recompute != "none" && o.Recompute != "block" {
+		bad("recompute %q is none of none, block", o.Recompute)
+	}
+	if !(o.Inner.ZLoss >= 0 && o.Inner.ZLoss <= 1) {
+		bad("z_loss %g must lie between 0 and 1", o.Inner.ZLoss)
 	}
 	if o.Inner.Optimizer != "adamw" && o.Inner.Optimizer != "none" {
 		bad("optimizer %q is none of adamw, none", o.Inner.Optimizer)

@@ -79,7 +79,8 @@ func build(o Options, data shards.Source) (*Replica, error) {
 }
 
 func (r *Replica) shape(batch int) graph.Shape {
-	return graph.Shape{Model: r.options.Model, Layout: r.layout, Batch: batch, Time: r.data.SeqLen()}
+	return graph.Shape{Model: r.options.Model, Layout: r.layout, Batch: batch, Time: r.data.SeqLen(),
+		Recompute: r.options.Recompute == "block", ZLoss: r.options.Inner.ZLoss}
 }
 
 // Engine names the engine that was chosen, for people.

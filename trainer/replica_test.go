@@ -10,6 +10,8 @@ import (
 
 	"github.com/skein-train/skein/gradients"
 	"github.com/skein-train/skein/shards"
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/auto"
 )
 
 func TestLossFallsOnALearnableTask(t *testing.T) {
@@ -35,6 +37,25 @@ func TestSameSeedSameBits(t *testing.T) {
 	o.Seed = 2
 	if slices.Equal(paramsOf(newReplica(t, o)), paramsOf(newReplica(t, tiny()))) {
 		t.Fatal("two seeds give the same parameters")
+	}
+}
+
+func TestBlocksComputedAgainGiveTheSameBits(t *testing.T) {
+	cpu, err := auto.Open(engine.Options{Kind: "cpu", Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cpu.Close()
+	for _, o := range []Options{tiny(), tied(), normed()} {
+		for _, e := range []engine.Engine{o.Engine, cpu} {
+			o.Engine, o.Recompute = e, "none"
+			kept := newReplica(t, o)
+			o.Recompute = "block"
+			again := newReplica(t, o)
+			if a, b := steps(t, kept, 4), steps(t, again, 4); a != b || !slices.Equal(paramsOf(kept), paramsOf(again)) {
+				t.Errorf("%s: losses %v and %v after 4 steps", e.Name(), a, b)
+			}
+		}
 	}
 }
 

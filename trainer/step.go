@@ -50,6 +50,7 @@ func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
 func (r *Replica) backward(ctx context.Context) (loss float64, err error) {
 	micros := r.options.BatchSize / r.options.MicroBatchSize
 	r.train.Pass.Scale = 1 / float32(micros)
+	r.train.Refresh(micros)
 	for i := range micros {
 		if err := ctx.Err(); err != nil {
 			return 0, err

@@ -66,6 +66,10 @@ func (l *layoutBuilder) layer(m Model, i int) {
 	l.add(layerName(i, "self_attn.q_proj"), m.NumAttentionHeads*hd, d)
 	l.add(layerName(i, "self_attn.k_proj"), m.NumKeyValueHeads*hd, d)
 	l.add(layerName(i, "self_attn.v_proj"), m.NumKeyValueHeads*hd, d)
+	if m.QKNorm {
+		l.add(layerName(i, "self_attn.q_norm"), hd)
+		l.add(layerName(i, "self_attn.k_norm"), hd)
+	}
 	l.add(layerName(i, "self_attn.o_proj"), d, m.NumAttentionHeads*hd)
 	l.add(layerName(i, "post_attention_layernorm"), d)
 	l.add(layerName(i, "mlp.gate_proj"), f, d)

@@ -14,7 +14,10 @@ type weights struct {
 	all               []*ops.Param
 }
 
-type layer struct{ inputNorm, qkv, o, postNorm, gateUp, down *ops.Param }
+type layer struct {
+	inputNorm, qkv, o, postNorm, gateUp, down *ops.Param
+	headNorm                                  *ops.Param // nil without QK-norm
+}
 
 func newWeights(b *ops.Builder, s Shape, params, grads engine.Buf) *weights {
 	w, m, d := &weights{}, s.Model, s.Model.HiddenSize
@@ -35,14 +38,18 @@ func newWeights(b *ops.Builder, s Shape, params, grads engine.Buf) *weights {
 	}
 	w.embed = view(nameEmbed, m.VocabSize, d)
 	for l := range m.NumHiddenLayers {
-		w.layers = append(w.layers, layer{
+		at := layer{
 			inputNorm: view(layerName(l, "input_layernorm"), d),
 			qkv:       view(layerName(l, "self_attn.q_proj"), m.QKVSize(), d),
 			o:         view(layerName(l, "self_attn.o_proj"), d, m.NumAttentionHeads*m.HeadDim()),
 			postNorm:  view(layerName(l, "post_attention_layernorm"), d),
 			gateUp:    view(layerName(l, "mlp.gate_proj"), 2*m.IntermediateSize, d),
 			down:      view(layerName(l, "mlp.down_proj"), d, m.IntermediateSize),
-		})
+		}
+		if m.QKNorm {
+			at.headNorm = view(layerName(l, "self_attn.q_norm"), 2, m.HeadDim())
+		}
+		w.layers = append(w.layers, at)
 	}
 	w.norm = view(nameNorm, d)
 	if !m.TieWordEmbeddings {
@@ -63,12 +70,22 @@ func hidden(b *ops.Builder, s Shape, w *weights, ids *gorgonia.Node) *gorgonia.N
 		Heads: s.Model.NumAttentionHeads, KVHeads: s.Model.NumKeyValueHeads, HeadDim: s.Model.HeadDim(),
 		RopeBase: s.Model.Theta(),
 	}
+	block := func(f func()) { f() }
+	if s.Recompute {
+		block = b.Block
+	}
 	x := b.Embed(w.embed, ids)
 	for _, l := range w.layers {
-		h, skip := b.RMSNorm(x, l.inputNorm, eps)
-		x = skip.Add(b.Linear(b.Attend(b.Linear(h, l.qkv), attention), l.o))
-		h, skip = b.RMSNorm(x, l.postNorm, eps)
-		x = skip.Add(b.Linear(b.SwiGLU(b.Linear(h, l.gateUp)), l.down))
+		block(func() {
+			h, skip := b.RMSNorm(x, l.inputNorm, eps)
+			qkv := b.Linear(h, l.qkv)
+			if l.headNorm != nil {
+				qkv = b.HeadNorm(qkv, l.headNorm, attention, eps)
+			}
+			x = skip.Add(b.ToStream(b.Attend(qkv, attention), l.o))
+			h, skip = b.RMSNorm(x, l.postNorm, eps)
+			x = skip.Add(b.ToStream(b.SwiGLU(b.Linear(h, l.gateUp)), l.down))
+		})
 	}
 	x, _ = b.RMSNorm(x, w.norm, eps)
 	return x
@@ -78,5 +95,5 @@ func hidden(b *ops.Builder, s Shape, w *weights, ids *gorgonia.Node) *gorgonia.N
 func lossOf(b *ops.Builder, s Shape, w *weights, p *Program) *gorgonia.Node {
 	ids := b.Input("tokens", tensor.Int32, p.tokens, s.tokens())
 	targets := b.Input("targets", tensor.Int32, p.target, s.tokens())
-	return b.CrossEntropy(b.Linear(hidden(b, s, w, ids), w.head), targets, p.loss)
+	return b.Head(hidden(b, s, w, ids), w.head, targets, p.loss, float32(s.ZLoss))
 }

@@ -1,6 +1,7 @@
 // Package graph turns a model's sizes into its parameter layout, its initial weights and its Gorgonia programs.
 //
-// The family is Llama's: RMSNorm, rotary embeddings (half-split), grouped-query attention, SwiGLU, no biases.
+// The family is Llama's: RMSNorm, rotary embeddings (half-split), grouped-query attention, SwiGLU, no biases; with QK-norm
+// it is Qwen 3's.
 package graph
 
 import (
@@ -17,6 +18,7 @@ type Model struct {
 	NumAttentionHeads int     // Hq
 	NumKeyValueHeads  int     // Hkv; divides Hq
 	TieWordEmbeddings bool    // the head is the embedding table
+	QKNorm            bool    // RMSNorm over every query and key head before the rotation, with weights of its own (as in Qwen 3)
 	RMSNormEps        float64 // 0 means 1e-5
 	RopeTheta         float64 // base of the rotary embedding, 0 means 10000
 }

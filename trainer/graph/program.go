@@ -13,10 +13,12 @@ import (
 
 // Shape is what a program is built for.
 type Shape struct {
-	Model  Model
-	Layout gradients.Layout
-	Batch  int // sequences
-	Time   int // tokens in a sequence
+	Model     Model
+	Layout    gradients.Layout
+	Batch     int     // sequences
+	Time      int     // tokens in a sequence
+	Recompute bool    // keep only what flows into each block, and compute the rest anew on the way back
+	ZLoss     float64 // coefficient of the z-loss in the gradients, see engine.Loss
 }
 
 func (s Shape) tokens() int { return s.Batch * s.Time }
@@ -30,9 +32,11 @@ type Program struct {
 	loss   engine.Buf // one element, of Train and Loss
 	logits engine.Buf // [V], of Sample
 
-	engine engine.Engine
-	vm     gorgonia.VM
-	memory int // elements of arena in use
+	engine  engine.Engine
+	vm      gorgonia.VM
+	weights []*engine.Weight
+	memory  int // words of arena in use
+	results int // words of all results of ops, if none shared memory
 }
 
 // Train builds the program that computes loss and gradients of a micro-batch. params and grads are flat, in Layout order.
@@ -63,7 +67,7 @@ func Sample(e engine.Engine, s Shape, params engine.Buf, a *Arena) (*Program, er
 		w := newWeights(b, s, params, engine.Buf{})
 		p.tokens, p.logits = e.Alloc(s.tokens()), e.Alloc(s.Model.VocabSize)
 		ids := b.Input("tokens", tensor.Int32, p.tokens, s.tokens())
-		b.Output(b.Linear(b.LastRow(hidden(b, s, w, ids)), w.head), p.logits)
+		b.Output(b.ToStream(b.LastRow(hidden(b, s, w, ids)), w.head), p.logits)
 		return nil
 	})
 }
@@ -74,6 +78,13 @@ func (p *Program) Feed(tokens, targets []int32) {
 	p.engine.UploadInt32(p.tokens, tokens)
 	if p.target.Len > 0 {
 		p.engine.UploadInt32(p.target, targets)
+	}
+}
+
+// Refresh readies the parameters for uses runs. It has to follow every change of them.
+func (p *Program) Refresh(uses int) {
+	for _, w := range p.weights {
+		p.engine.Refresh(w, uses)
 	}
 }
 
@@ -98,8 +109,10 @@ func (p *Program) Loss() float64 {
 // Logits copies the last run's logits to dst [V].
 func (p *Program) Logits(dst []float32) { p.engine.Download(dst, p.logits) }
 
-// Memory is the arena memory in use, in bytes: activations and their gradients.
-func (p *Program) Memory() int { return 4 * p.memory }
+// Memory is the arena memory in use, in bytes: activations and their gradients. Results is what they would take if none shared
+// memory with another.
+func (p *Program) Memory() (bytes int)  { return 4 * p.memory }
+func (p *Program) Results() (bytes int) { return 4 * p.results }
 
 // salts is how often a graph is built anew when two of its nodes share a 32-bit hash. 4,000 nodes collide once in 500 graphs.
 const salts = 8
@@ -119,25 +132,39 @@ func build(e engine.Engine, a *Arena, compose func(*ops.Builder, *Program) error
 		if err != nil {
 			return nil, fmt.Errorf("graph: %w", err)
 		}
-		p.memory = place(turns, a)
+		p.memory, p.results, p.weights = place(turns, a), results(turns), b.Weights()
 		p.vm = gorgonia.NewTapeMachine(b.Graph())
 		return p, nil
 	}
 	return nil, fmt.Errorf("graph: %w", err)
 }
 
-// place gives every value of the program its memory from the arena and returns the elements used.
+// results is the sum of the words of all values.
+func results(turns []ops.Turn) (words int) {
+	seen := map[*ops.Value]bool{}
+	for _, t := range turns {
+		for _, v := range append([]*ops.Value{t.Out}, t.Side...) {
+			if !seen[v] && !v.Fixed() {
+				words += v.Words()
+			}
+			seen[v] = true
+		}
+	}
+	return words
+}
+
+// place gives every value of the program its memory from the arena and returns the words used.
 func place(turns []ops.Turn, a *Arena) int {
 	bufs, owner := lives(turns)
 	off, total := plan.Place(bufs, align)
 	mem := a.take(total)
 	for v, i := range owner {
-		v.Place(mem.Slice(off[i], off[i]+bufs[i].Len))
+		v.Place(mem, off[i])
 	}
 	return total
 }
 
-// align is in elements: 64 bytes, as Engine.Alloc aligns.
+// align is in words: 64 bytes, as Engine.Alloc aligns.
 const align = 16
 
 // lives finds the turns in which each value must keep its contents. A value that takes over another's memory shares its
@@ -155,10 +182,10 @@ func lives(turns []ops.Turn) (bufs []plan.Buffer, owner map[*ops.Value]int) {
 			return
 		}
 		owner[v] = len(bufs)
-		bufs = append(bufs, plan.Buffer{Len: v.Size(), First: i, Last: max(i, last[v])})
+		bufs = append(bufs, plan.Buffer{Len: v.Words(), First: i, Last: max(i, last[v])})
 	}
 	for i, t := range turns {
-		if o := t.Over; o != nil && !o.Fixed() && !t.Out.Fixed() && last[o] == i && o.Size() == t.Out.Size() {
+		if o := t.Over; o != nil && !o.Fixed() && !t.Out.Fixed() && last[o] == i && o.Words() == t.Out.Words() {
 			owner[t.Out] = owner[o]
 			bufs[owner[o]].Last = max(i, last[t.Out])
 		}

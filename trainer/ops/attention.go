@@ -9,13 +9,32 @@ import (
 // y [N, Heads·HeadDim], N = Batch·Time.
 func (b *Builder) Attend(qkv *gorgonia.Node, a engine.Attention) *gorgonia.Node {
 	n, wide := qkv.Shape()[0], qkv.Shape()[1]
-	e, y, lse := b.engine, float32s(n, a.Heads*a.HeadDim), float32s(a.Batch*a.Heads*a.Time)
-	return b.apply(&op{name: "attend", out: y, side: []*Value{lse}, over: -1, diff: []bool{true},
-		run: func(y engine.Buf, in []engine.Buf) { e.Attend(y, lse.buf, in[0], a) },
-		symdiff: func(dy *gorgonia.Node) gorgonia.Nodes {
-			return gorgonia.Nodes{b.apply(&op{name: "attend.grad", out: float32s(n, wide), also: []*Value{y, lse}, over: -1,
-				run: func(dqkv engine.Buf, in []engine.Buf) {
-					e.AttendGrad(dqkv, in[0], y.buf, lse.buf, in[1], a)
-				}}, dy, qkv)}
+	e := b.engine
+	return b.apply(&op{name: "attend", out: b.activation(n, a.Heads*a.HeadDim), side: []*Value{float32s(a.Batch * a.Heads * a.Time)},
+		over: none, diff: []bool{true},
+		run: func(o *op) { e.Attend(o.out.buf, o.sides(0), o.in(0), a) },
+		symdiff: func(o *op, dy *gorgonia.Node) gorgonia.Nodes {
+			kept := o.kept()
+			return gorgonia.Nodes{b.apply(&op{name: "attend.grad", out: b.activation(n, wide), also: []*Value{kept.out, kept.side[0]}, over: none,
+				run: func(o *op) {
+					e.AttendGrad(o.out.buf, o.in(0), kept.out.buf, kept.sides(0), o.in(1), a)
+				}}, dy, kept.ins[0])}
 		}}, qkv)
+}
+
+// HeadNorm normalises each query and key head of qkv with w [2, HeadDim], the weights of queries and of keys (QK-norm).
+func (b *Builder) HeadNorm(qkv *gorgonia.Node, w *Param, a engine.Attention, eps float32) *gorgonia.Node {
+	n, wide := qkv.Shape()[0], qkv.Shape()[1]
+	e := b.engine
+	return b.apply(&op{name: "headnorm", out: b.activation(n, wide), side: []*Value{float32s(n * (a.Heads + a.KVHeads))}, over: none, diff: []bool{true, true},
+		run: func(o *op) { e.HeadNorm(o.out.buf, o.sides(0), o.in(0), o.in(1), a, eps) },
+		symdiff: func(o *op, dy *gorgonia.Node) gorgonia.Nodes {
+			kept := o.kept()
+			dqkv := b.apply(&op{name: "headnorm.grad", out: b.activation(n, wide), also: []*Value{kept.side[0]}, over: 0,
+				run: func(o *op) {
+					b.clearGrad(w)
+					e.HeadNormGrad(o.out.buf, w.grad.buf, o.in(0), o.in(1), o.in(2), kept.sides(0), a)
+				}}, dy, kept.ins[0], w.Node)
+			return gorgonia.Nodes{dqkv, b.extract(dqkv, w.grad)}
+		}}, qkv, w.Node)
 }

@@ -16,6 +16,8 @@ type Builder struct {
 	pass   *Pass
 	salt   int
 	ids    int
+	block  *block // that is being added, nil: none
+	all    []*engine.Weight
 	merged error // Gorgonia took a new op for an old one
 }
 
@@ -62,8 +64,9 @@ func (b *Builder) Input(name string, dt tensor.Dtype, buf engine.Buf, shape ...i
 // Param is a parameter: an input with memory for its gradient.
 type Param struct {
 	Node *gorgonia.Node
-	grad *Value // nil in programs without gradients
-	more bool   // a tied Param writes this gradient earlier in every pass: always add to it
+	grad *Value         // nil in programs without gradients
+	more bool           // a tied Param writes this gradient earlier in every pass: always add to it
+	form *engine.Weight // as products read it; nil: none does
 }
 
 // Param adds a parameter over data, whose gradient goes to grad, both of the shape's size. A program without gradients
@@ -84,6 +87,19 @@ func (b *Builder) Tied(p *Param, name string) *Param {
 	p.more = true
 	return p2
 }
+
+// weight is p, a matrix, as products read it.
+func (b *Builder) weight(p *Param) *engine.Weight {
+	if p.form == nil {
+		v := ValueOf(p.Node)
+		p.form = &engine.Weight{Master: v.buf, Out: v.shape[0], In: v.shape[1]}
+		b.all = append(b.all, p.form)
+	}
+	return p.form
+}
+
+// Weights are the parameters that products read, which the owner of the program keeps fresh (engine.Refresh).
+func (b *Builder) Weights() []*engine.Weight { return b.all }
 
 // accumulates says whether p's gradient is added to what is there in this pass.
 func (b *Builder) accumulates(p *Param) bool { return p.more || b.pass.Accumulate }
@@ -115,26 +131,30 @@ func fixed(dt tensor.Dtype, buf engine.Buf, shape ...int) *Value {
 	return v
 }
 
-func float32s(shape ...int) *Value { return &Value{shape: tensor.Shape(shape), dtype: tensor.Float32} }
+// activation is a value on its way into a product, or the gradient of one.
+func (b *Builder) activation(shape ...int) *Value { return typed(b.engine.Compute(), shape...) }
+
+func float32s(shape ...int) *Value { return typed(engine.F32, shape...) }
+
+func typed(t engine.Type, shape ...int) *Value {
+	return &Value{buf: engine.Buf{Type: t}, shape: tensor.Shape(shape), dtype: tensor.Float32}
+}
 
 // apply adds o to the graph.
 func (b *Builder) apply(o *op, ins ...*gorgonia.Node) *gorgonia.Node {
 	b.ids++
-	o.b, o.id, o.args = b, b.ids, make([]engine.Buf, len(ins))
-	for _, n := range ins {
-		o.from = append(o.from, ValueOf(n))
-	}
+	o.b, o.id, o.block, o.ins, o.args = b, b.ids, b.block, ins, make([]engine.Buf, len(ins))
 	if o.diff == nil {
 		o.diff = make([]bool, len(ins))
 	}
-	n := gorgonia.Must(gorgonia.ApplyOp(o, ins...))
-	if other := n.Op().(*op); other != o && b.merged == nil {
+	o.node = gorgonia.Must(gorgonia.ApplyOp(o, ins...))
+	if other := o.node.Op().(*op); other != o && b.merged == nil {
 		b.merged = fmt.Errorf("ops: %v and %v have the same hash", other, o)
 	}
-	return n
+	return o.node
 }
 
-// extract stands for a gradient that bwd wrote to v besides its output.
-func (b *Builder) extract(bwd *gorgonia.Node, v *Value) *gorgonia.Node {
-	return b.apply(&op{name: "extract", out: v, over: -1, run: func(engine.Buf, []engine.Buf) {}}, bwd)
+// extract stands for a gradient that the op of n wrote to v besides its output.
+func (b *Builder) extract(n *gorgonia.Node, v *Value) *gorgonia.Node {
+	return b.apply(&op{name: "extract", out: v, over: none, run: func(*op) {}}, n)
 }

@@ -5,19 +5,30 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Linear is y = x·wᵀ: x [N, K], w [O, K], y [N, O].
+// Linear is y = x·wᵀ: x [N, K], w [O, K], y [N, O]. It feeds further kernels; ToStream is the same for what is added to the
+// residual stream, which is F32.
 // Its gradient op computes dw first, then dx, so that everything further back runs after dw: tied embeddings rely on it.
 func (b *Builder) Linear(x *gorgonia.Node, w *Param) *gorgonia.Node {
-	n, k, o := x.Shape()[0], x.Shape()[1], w.Node.Shape()[0]
-	e := b.engine
-	return b.apply(&op{name: "linear", out: float32s(n, o), over: -1, diff: []bool{true, true},
-		run: func(y engine.Buf, in []engine.Buf) { e.MatMul(y, in[0], in[1], false, true, n, o, k, false) },
-		symdiff: func(dy *gorgonia.Node) gorgonia.Nodes {
-			dx := b.apply(&op{name: "linear.grad", out: float32s(n, k), over: -1,
-				run: func(dx engine.Buf, in []engine.Buf) {
-					dy, x, w0 := in[0], in[1], in[2]
-					e.MatMul(w.grad.buf, dy, x, true, false, o, k, n, b.accumulates(w))
-					e.MatMul(dx, dy, w0, false, false, n, k, o, false)
+	return b.linear(x, w, b.engine.Compute())
+}
+
+// ToStream is Linear with an F32 result.
+func (b *Builder) ToStream(x *gorgonia.Node, w *Param) *gorgonia.Node {
+	return b.linear(x, w, engine.F32)
+}
+
+func (b *Builder) linear(x *gorgonia.Node, w *Param, t engine.Type) *gorgonia.Node {
+	n, k, out := x.Shape()[0], x.Shape()[1], w.Node.Shape()[0]
+	e, weight := b.engine, b.weight(w)
+	return b.apply(&op{name: "linear", out: typed(t, n, out), over: none, diff: []bool{true, true},
+		run: func(o *op) { e.Linear(o.out.buf, o.in(0), weight, n) },
+		symdiff: func(o *op, dy *gorgonia.Node) gorgonia.Nodes {
+			x := o.keptInput(0)
+			dx := b.apply(&op{name: "linear.grad", out: typed(ValueOf(x).buf.Type, n, k), over: none,
+				run: func(o *op) {
+					dy, x := o.in(0), o.in(1)
+					e.LinearGrad(w.grad.buf, dy, x, n, out, k, b.accumulates(w))
+					e.LinearBack(o.out.buf, dy, weight, n)
 				}}, dy, x, w.Node)
 			return gorgonia.Nodes{dx, b.extract(dx, w.grad)}
 		}}, x, w.Node)

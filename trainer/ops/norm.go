@@ -19,21 +19,23 @@ type Skip struct {
 // Skip carries x around whatever is applied to y; x itself must not be used again.
 func (b *Builder) RMSNorm(x *gorgonia.Node, w *Param, eps float32) (*gorgonia.Node, *Skip) {
 	n, d := x.Shape()[0], x.Shape()[1]
-	e, skip, rstd := b.engine, &Skip{b: b, x: x}, float32s(n)
-	y := b.apply(&op{name: "rmsnorm", out: float32s(n, d), side: []*Value{rstd}, over: -1, diff: []bool{true, true},
-		run: func(y engine.Buf, in []engine.Buf) { e.RMSNorm(y, rstd.buf, in[0], in[1], n, d, eps) },
-		symdiff: func(dy *gorgonia.Node) gorgonia.Nodes {
-			ins := gorgonia.Nodes{dy, x, w.Node}
+	e, skip := b.engine, &Skip{b: b, x: x}
+	y := b.apply(&op{name: "rmsnorm", out: b.activation(n, d), side: []*Value{float32s(n)}, over: none, diff: []bool{true, true},
+		run: func(o *op) { e.RMSNorm(o.out.buf, o.sides(0), o.in(0), o.in(1), n, d, eps) },
+		symdiff: func(o *op, dy *gorgonia.Node) gorgonia.Nodes {
+			kept := o.kept()
+			ins, over := gorgonia.Nodes{dy, kept.ins[0], w.Node}, none
 			if skip.grad != nil {
-				ins = append(ins, skip.grad)
+				ins, over = append(ins, skip.grad), 3
 			}
-			dx := b.apply(&op{name: "rmsnorm.grad", out: float32s(n, d), also: []*Value{rstd}, over: -1,
-				run: func(dx engine.Buf, in []engine.Buf) {
+			dx := b.apply(&op{name: "rmsnorm.grad", out: float32s(n, d), also: []*Value{kept.side[0]}, over: over,
+				run: func(o *op) {
 					b.clearGrad(w)
-					e.RMSNormGrad(dx, w.grad.buf, in[0], in[1], in[2], rstd.buf, n, d)
-					if len(in) > 3 {
-						e.Add(dx, dx, in[3])
+					around := engine.Buf{}
+					if over != none {
+						around = o.in(over)
 					}
+					e.RMSNormGrad(o.out.buf, w.grad.buf, o.in(0), o.in(1), o.in(2), kept.sides(0), around, n, d)
 				}}, ins...)
 			return gorgonia.Nodes{dx, b.extract(dx, w.grad)}
 		}}, x, w.Node)
@@ -44,8 +46,8 @@ func (b *Builder) RMSNorm(x *gorgonia.Node, w *Param, eps float32) (*gorgonia.No
 func (s *Skip) Add(h *gorgonia.Node) *gorgonia.Node {
 	e := s.b.engine
 	return s.b.apply(&op{name: "residual", out: float32s(h.Shape()...), over: 1, diff: []bool{false, true},
-		run: func(y engine.Buf, in []engine.Buf) { e.Add(y, in[0], in[1]) },
-		symdiff: func(dy *gorgonia.Node) gorgonia.Nodes {
+		run: func(o *op) { e.Add(o.out.buf, o.in(0), o.in(1)) },
+		symdiff: func(_ *op, dy *gorgonia.Node) gorgonia.Nodes {
 			s.grad = dy
 			return gorgonia.Nodes{nil, dy}
 		}}, s.x, h)

@@ -8,6 +8,7 @@
 //   - Gradients of parameters are written straight to the memory that came with the parameter (see Param).
 //   - No value feeds two differentiable inputs, so that Gorgonia never sums gradients with its own host arithmetic: the
 //     residual stream forks inside the norm (see Skip), and a tied parameter is two Params over one memory.
+//   - What the way back reads of the way forward it asks for by kept, so that a block may be computed a second time.
 package ops
 
 import (
@@ -24,31 +25,42 @@ import (
 // op is one operation and its output's value. It implements gorgonia.Op and gorgonia.SDOp.
 type op struct {
 	name string
-	id   int // unique in its graph
-	b    *Builder
-	from []*Value // the inputs' values
 	out  *Value
 	side []*Value // further results, kept for the gradient op
 	also []*Value // values that it reads beside its inputs: another op's side results
-	over int      // the input whose memory the output may take over if nobody needs it later; −1: none
+	over int      // the input whose memory the output may take over if nobody needs it later; none: −1
 	diff []bool   // which inputs have a gradient
-	seq  int      // its turn in the program, set with the memory plan
-	args []engine.Buf
 
-	run     func(out engine.Buf, in []engine.Buf)
-	symdiff func(grad *gorgonia.Node) gorgonia.Nodes
+	run     func(o *op)
+	symdiff func(o *op, grad *gorgonia.Node) gorgonia.Nodes
+
+	b     *Builder
+	id    int            // unique in its graph
+	node  *gorgonia.Node // that holds it
+	ins   gorgonia.Nodes
+	block *block // that it is part of, nil: none
+	twin  *op    // the same once more, see kept
+	seq   int    // its turn in the program, set with the memory plan
+	args  []engine.Buf
 }
+
+// none is the value of op.over where nothing may be taken over.
+const none = -1
 
 var _ gorgonia.SDOp = (*op)(nil)
 
+// in and sides are the memory of input i and of side result i.
+func (o *op) in(i int) engine.Buf    { return o.args[i] }
+func (o *op) sides(i int) engine.Buf { return o.side[i].buf }
+
 // Arity implements gorgonia.Op.
-func (o *op) Arity() int { return len(o.from) }
+func (o *op) Arity() int { return len(o.ins) }
 
 // Type implements gorgonia.Op: in → … → out.
 func (o *op) Type() hm.Type {
 	var ts []hm.Type
-	for _, v := range o.from {
-		ts = append(ts, v.Type())
+	for _, n := range o.ins {
+		ts = append(ts, ValueOf(n).Type())
 	}
 	return hm.NewFnType(append(ts, o.out.Type())...)
 }
@@ -68,7 +80,7 @@ func (o *op) Do(vs ...gorgonia.Value) (gorgonia.Value, error) {
 		}
 		o.args[i] = x.buf
 	}
-	o.run(o.out.buf, o.args)
+	o.run(o)
 	return o.out, nil
 }
 
@@ -101,5 +113,6 @@ func (o *op) SymDiff(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, 
 	if o.symdiff == nil {
 		return nil, fmt.Errorf("ops: %v has no gradient", o)
 	}
-	return o.symdiff(grad), nil
+	o.block.reach(grad)
+	return o.symdiff(o, grad), nil
 }

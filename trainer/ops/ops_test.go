@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// bench is a graph under test: ids → embedding → the op in question → cross-entropy, because a gradient needs a scalar.
+// bench is a graph under test: ids → embedding → the op in question → a head with the loss, because a gradient needs a scalar.
 type bench struct {
 	*testing.T
 	*Builder
@@ -74,10 +75,15 @@ func (b *bench) wide(p *Param) []float64 {
 	return out
 }
 
-// compile places every value in memory of its own and readies the machine.
-func (b *bench) compile(logits *gorgonia.Node) {
+// compile adds the head, places every value in memory of its own and readies the machine.
+func (b *bench) compile(x *gorgonia.Node) {
 	b.Helper()
-	loss := b.CrossEntropy(logits, b.targets, b.loss)
+	b.close(x, b.param("head", benchVocab, x.Shape()[1]))
+}
+
+func (b *bench) close(x *gorgonia.Node, head *Param) {
+	b.Helper()
+	loss := b.Head(x, head, b.targets, b.loss, 0)
 	if err := b.Gradients(loss, b.params); err != nil {
 		b.Fatal(err)
 	}
@@ -90,8 +96,8 @@ func (b *bench) compile(logits *gorgonia.Node) {
 	}
 	for _, t := range turns {
 		for _, v := range append(t.Side, t.Out) {
-			if !v.Fixed() {
-				v.Place(b.e.Alloc(v.Size()))
+			if !v.Fixed() && v.Buf().Len == 0 {
+				v.Place(b.e.Alloc(v.Words()), 0)
 			}
 		}
 	}
@@ -108,8 +114,17 @@ func (b *bench) run() float64 {
 	return float64(b.e.Host(b.loss)[0])
 }
 
-// check compares loss and gradients with those of f, a float64 model of the parameters in the order they were made.
+// check compares loss and gradients with those of f, a float64 model of the parameters in the order they were made, under
+// a head of the last one.
 func (b *bench) check(f func(p [][]float64) plain.Mat) {
+	b.Helper()
+	b.checkLogits(func(p [][]float64) plain.Mat {
+		x := f(p)
+		return plain.Linear(x, mat(p[len(p)-1], benchVocab, x.Cols))
+	})
+}
+
+func (b *bench) checkLogits(f func(p [][]float64) plain.Mat) {
 	b.Helper()
 	var all []float64
 	for _, p := range b.params {
@@ -195,15 +210,64 @@ func TestAttendWithGroupedQueries(t *testing.T) {
 	})
 }
 
+func TestHeadNorm(t *testing.T) {
+	b := newBench(t)
+	a := engine.Attention{Batch: 2, Time: 3, Heads: 2, KVHeads: 1, HeadDim: 4, RopeBase: 10000}
+	b.compile(b.HeadNorm(b.Embed(b.param("table", benchVocab, 16), b.ids), b.param("w", 2, 4), a, 1e-5))
+	b.check(func(p [][]float64) plain.Mat {
+		return plain.HeadNorm(plain.Embed(mat(p[0], benchVocab, 16), benchIDs), p[1][:4], p[1][4:], 2, 1, 1e-5)
+	})
+}
+
+// Two blocks that are computed a second time on the way back give the bits of blocks that are kept, in one accumulated pass more.
+func TestBlocksComputedAgainGiveTheSameBits(t *testing.T) {
+	gradients := func(recompute bool) (grads [][]float32, ops int) {
+		b := newBench(t)
+		a := engine.Attention{Batch: 2, Time: 3, Heads: 2, KVHeads: 1, HeadDim: 2, RopeBase: 10000}
+		x := b.Embed(b.param("table", benchVocab, 4), b.ids)
+		for _, name := range []string{"first", "second"} {
+			block := func(f func()) { f() }
+			if recompute {
+				block = b.Block
+			}
+			block(func() {
+				h, skip := b.RMSNorm(x, b.param(name+".norm", 4), 1e-5)
+				qkv := b.HeadNorm(b.Linear(h, b.param(name+".qkv", 8, 4)), b.param(name+".headnorm", 2, 2), a, 1e-5)
+				x = skip.Add(b.ToStream(b.Attend(qkv, a), b.param(name+".o", 4, 4)))
+				h, skip = b.RMSNorm(x, b.param(name+".post", 4), 1e-5)
+				x = skip.Add(b.ToStream(b.SwiGLU(b.Linear(h, b.param(name+".gu", 6, 4))), b.param(name+".down", 4, 3)))
+			})
+		}
+		b.compile(x)
+		b.run()
+		b.pass.Accumulate = true
+		b.run()
+		for _, p := range b.params {
+			grads = append(grads, slices.Clone(b.e.Host(p.grad.buf)))
+		}
+		return grads, b.Builder.ids
+	}
+	kept, few := gradients(false)
+	again, many := gradients(true)
+	if many != few+2*9 { // norm, qkv, head norm, attention, o, residual, norm, gate and up, gate: without the last product
+		t.Errorf("%d ops where nothing is computed again, %d otherwise", few, many)
+	}
+	for i := range kept {
+		if !slices.Equal(kept[i], again[i]) {
+			t.Errorf("parameter %d: gradient %v, computed again %v", i, kept[i], again[i])
+		}
+	}
+}
+
 func TestTiedParameterGetsBothGradients(t *testing.T) {
 	b := newBench(t)
 	table := b.param("table", benchVocab, 4)
 	x := b.Embed(table, b.ids)
 	head := b.Tied(table, "head")
 	b.params = append(b.params, head)
-	b.compile(b.Linear(x, head))
+	b.close(x, head)
 	b.params = b.params[:1] // one memory, one gradient
-	b.check(func(p [][]float64) plain.Mat {
+	b.checkLogits(func(p [][]float64) plain.Mat {
 		w := mat(p[0], benchVocab, 4)
 		return plain.Linear(plain.Embed(w, benchIDs), w)
 	})
@@ -241,7 +305,7 @@ func TestLastRowGoesToTheOutput(t *testing.T) {
 	if _, err := b.Order(); err != nil {
 		t.Fatal(err)
 	}
-	ValueOf(row).Place(e.Alloc(2))
+	ValueOf(row).Place(e.Alloc(2), 0)
 	vm := gorgonia.NewTapeMachine(b.Graph())
 	for i := range 3 {
 		pass.Row = i
@@ -268,7 +332,7 @@ func TestHashCollisionsAreFound(t *testing.T) {
 		b := NewBuilder(e, &Pass{}, salt)
 		x := b.Input("x", tensor.Float32, e.Alloc(2), 2)
 		for _, name := range names {
-			b.apply(&op{name: name, out: float32s(2), over: -1}, x)
+			b.apply(&op{name: name, out: float32s(2), over: none}, x)
 		}
 		return b.Check()
 	}

@@ -28,9 +28,12 @@ func (b *Builder) Order() ([]Turn, error) {
 			continue
 		}
 		o.seq = len(turns)
-		t := Turn{Out: o.out, Side: o.side, Reads: slices.Concat(o.from, o.also)}
-		if o.over >= 0 {
-			t.Over = o.from[o.over]
+		t := Turn{Out: o.out, Side: o.side, Reads: slices.Clone(o.also)}
+		for _, in := range o.ins {
+			t.Reads = append(t.Reads, ValueOf(in))
+		}
+		if o.over != none {
+			t.Over = ValueOf(o.ins[o.over])
 		}
 		turns = append(turns, t)
 	}

@@ -9,15 +9,15 @@ import (
 // LastRow copies row Pass.Row of x [N, D] to y [1, D]. It has no gradient.
 func (b *Builder) LastRow(x *gorgonia.Node) *gorgonia.Node {
 	d := x.Shape()[1]
-	return b.apply(&op{name: "lastrow", out: float32s(1, d), over: -1,
-		run: func(y engine.Buf, in []engine.Buf) {
+	return b.apply(&op{name: "lastrow", out: float32s(1, d), over: none,
+		run: func(o *op) {
 			at := b.pass.Row * d
-			b.engine.Copy(y, in[0].Slice(at, at+d))
+			b.engine.Copy(o.out.buf, o.in(0).Slice(at, at+d))
 		}}, x)
 }
 
 // Output copies x to buf, where it stays when the run is over. It has no gradient.
 func (b *Builder) Output(x *gorgonia.Node, buf engine.Buf) *gorgonia.Node {
-	return b.apply(&op{name: "output", out: fixed(tensor.Float32, buf, x.Shape()...), over: -1,
-		run: func(y engine.Buf, in []engine.Buf) { b.engine.Copy(y, in[0]) }}, x)
+	return b.apply(&op{name: "output", out: fixed(tensor.Float32, buf, x.Shape()...), over: none,
+		run: func(o *op) { b.engine.Copy(o.out.buf, o.in(0)) }}, x)
 }

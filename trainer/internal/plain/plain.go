@@ -65,6 +65,23 @@ func RMSNorm(x Mat, w []float64, eps float64) Mat {
 	return y
 }
 
+// HeadNorm is RMSNorm over each query head with wq and each key head with wk; values stay.
+func HeadNorm(qkv Mat, wq, wk []float64, heads, kvHeads int, eps float64) Mat {
+	y, d := New(qkv.Rows, qkv.Cols), len(wq)
+	copy(y.X, qkv.X)
+	for i := range y.Rows {
+		for h := range heads + kvHeads {
+			w := wq
+			if h >= heads {
+				w = wk
+			}
+			part := Mat{1, d, y.Row(i)[h*d : (h+1)*d]}
+			copy(part.X, RMSNorm(part, w, eps).X)
+		}
+	}
+	return y
+}
+
 // SwiGLU is silu(left half)·right half.
 func SwiGLU(gu Mat) Mat {
 	y := New(gu.Rows, gu.Cols/2)
@@ -131,7 +148,7 @@ func CrossEntropy(logits Mat, targets []int32) float64 {
 type Sizes struct {
 	Vocab, Hidden, Intermediate, Layers, Heads, KVHeads, Batch, Time int
 	Eps, Theta                                                       float64
-	Tied                                                             bool
+	Tied, QKNorm                                                     bool
 }
 
 // Logits runs the model; tensor returns the parameters of a Hugging Face name.
@@ -144,7 +161,11 @@ func Logits(s Sizes, tensor func(name string) []float64, ids []int32) Mat {
 		h := RMSNorm(x, tensor(name("input_layernorm")), s.Eps)
 		q, k, v := Linear(h, mat(name("self_attn.q_proj"), s.Hidden, s.Hidden)),
 			Linear(h, mat(name("self_attn.k_proj"), s.KVHeads*hd, s.Hidden)), Linear(h, mat(name("self_attn.v_proj"), s.KVHeads*hd, s.Hidden))
-		h = Attend(beside(q, k, v), s.Batch, s.Time, s.Heads, s.KVHeads, hd, s.Theta)
+		qkv := beside(q, k, v)
+		if s.QKNorm {
+			qkv = HeadNorm(qkv, tensor(name("self_attn.q_norm")), tensor(name("self_attn.k_norm")), s.Heads, s.KVHeads, s.Eps)
+		}
+		h = Attend(qkv, s.Batch, s.Time, s.Heads, s.KVHeads, hd, s.Theta)
 		x = Add(x, Linear(h, mat(name("self_attn.o_proj"), s.Hidden, s.Hidden)))
 		h = RMSNorm(x, tensor(name("post_attention_layernorm")), s.Eps)
 		g, u := Linear(h, mat(name("mlp.gate_proj"), s.Intermediate, s.Hidden)), Linear(h, mat(name("mlp.up_proj"), s.Intermediate, s.Hidden))
