@@ -57,7 +57,7 @@ func costOf(c configs.Config, m *aggregator.Manifest, g *gate, method aggregator
 	moments := 3 * vector
 	return cost{
 		Download: shared, Stream: 17 << 20, Up: payload, Down: payload, Threads: threadsOf(c),
-		Memory: baseline + replica + loop,
+		Memory: baseline + replica.Total() - replica.Evaluation + loop,
 		Disk:   2*shared + 2*(shared+private+moments) + quota + 96<<20,
 	}, nil
 }

@@ -5,24 +5,58 @@ import (
 
 	"github.com/skein-train/skein/shards"
 	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/graph"
 )
 
-// Measure says how many bytes of engine memory a replica takes that New would build: parameters, gradients, moments and
-// activations. It builds the graph and plans its memory, and allocates none of it. o.Engine only says what it computes in,
-// F32 without one.
-func Measure(o Options, data shards.Source) (bytes int64, err error) {
+// Footprint is the engine memory of a replica, in bytes.
+type Footprint struct {
+	Parameters  int64 `json:"parameters"`
+	Gradients   int64 `json:"gradients"`
+	Optimizer   int64 `json:"optimizer"`   // moments
+	Activations int64 `json:"activations"` // of one micro-batch, with their gradients; tokens and targets
+	Evaluation  int64 `json:"evaluation"`  // taken by the first Evaluate or Generate
+}
+
+// Total is all of it.
+func (f Footprint) Total() int64 {
+	return f.Parameters + f.Gradients + f.Optimizer + f.Activations + f.Evaluation
+}
+
+// Measure says how much engine memory a replica takes that New would build. It builds the graph and plans its memory, and
+// allocates none of it. o.Engine only says what it computes in, F32 without one.
+func Measure(o Options, data shards.Source) (Footprint, error) {
 	ruler := &ruler{}
 	if o.Engine != nil {
 		ruler.compute = o.Engine.Compute()
 	}
 	o.Engine = ruler
 	if err := o.Validate(data); err != nil {
-		return 0, fmt.Errorf("trainer: %w", err)
+		return Footprint{}, fmt.Errorf("trainer: %w", err)
 	}
-	if _, err := build(o, data); err != nil {
-		return 0, err
+	r, err := build(o, data)
+	if err != nil {
+		return Footprint{}, err
 	}
-	return 4 * ruler.elements, nil
+	vector := 4 * aligned(r.Len())
+	f := Footprint{Parameters: vector, Gradients: vector, Optimizer: vector * int64(len(r.state())-1)}
+	f.Activations = 4*ruler.elements - f.Total()
+	taken := ruler.elements
+	params := ruler.Alloc(r.Len())
+	if _, err := graph.Loss(ruler, r.shape(o.MicroBatchSize), params, r.arena); err != nil {
+		return Footprint{}, fmt.Errorf("trainer: %w", err)
+	}
+	f.Evaluation = 4 * (ruler.elements - taken)
+	return f, nil
+}
+
+// FLOPs is the arithmetic of one trained token, forward and backward, by the usual count: 6 for every weight that is multiplied
+// with (the layers' matrices and the head; the embedding is only looked up), and 6·layers·heads·head dim·seqLen for
+// attention, whose causal half is all that counts. Norms, activations and the optimizer are left out.
+func FLOPs(m Model, seqLen int) int64 {
+	width := m.NumAttentionHeads * m.HeadDim()
+	layer := m.QKVSize()*m.HiddenSize + width*m.HiddenSize + 3*m.HiddenSize*m.IntermediateSize
+	weights := m.NumHiddenLayers*layer + m.VocabSize*m.HiddenSize
+	return 6 * (int64(weights) + int64(m.NumHiddenLayers)*int64(width)*int64(seqLen))
 }
 
 // ruler is an engine that hands out addresses and counts; it computes nothing.
@@ -35,10 +69,15 @@ type ruler struct {
 // Compute implements engine.Engine.
 func (r *ruler) Compute() engine.Type { return r.compute }
 
+// aligned is n elements up to the next multiple of what allocations are aligned to.
+func aligned(n int) int64 {
+	const line = 16
+	return int64((n + line - 1) / line * line)
+}
+
 // Alloc implements engine.Engine.
 func (r *ruler) Alloc(n int) engine.Buf {
-	const line = 16 // elements that allocations are aligned to
 	b := engine.Buf{Addr: uintptr(64 + 4*r.elements), Len: n}
-	r.elements += int64((n + line - 1) / line * line)
+	r.elements += aligned(n)
 	return b
 }

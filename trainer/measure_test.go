@@ -21,7 +21,7 @@ func (c *counting) Alloc(n int) engine.Buf {
 func TestMeasureIsWhatNewTakes(t *testing.T) {
 	e := &counting{Engine: reference.New()}
 	defer e.Close()
-	data := fake{64, 16, 1}
+	data := fake{64, 16, 2}
 	o := Options{
 		Model:     Model{VocabSize: 64, HiddenSize: 32, IntermediateSize: 48, NumHiddenLayers: 2, NumAttentionHeads: 4, NumKeyValueHeads: 2},
 		Fragments: 1, Inner: DefaultInner(), BatchSize: 4, MicroBatchSize: 2, Steps: 1000, Engine: e,
@@ -30,10 +30,29 @@ func TestMeasureIsWhatNewTakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(o, data); err != nil {
+	r, err := New(o, data)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if got := 4 * e.elements; got != predicted || got == 0 {
-		t.Errorf("measured %d bytes, New took %d", predicted, got)
+	if got := 4 * e.elements; got != predicted.Total()-predicted.Evaluation || got == 0 {
+		t.Errorf("measured %+v, New took %d bytes", predicted, got)
+	}
+	if _, err := r.Evaluate(t.Context(), make([]float32, r.Len()), 0, o.MicroBatchSize); err != nil {
+		t.Fatal(err)
+	}
+	if got := 4 * e.elements; got != predicted.Total() {
+		t.Errorf("measured %+v, New and Evaluate took %d bytes", predicted, got)
+	}
+	if vector := int64(4 * r.Len()); predicted.Parameters != vector || predicted.Gradients != vector || predicted.Optimizer != 2*vector {
+		t.Errorf("measured %+v for vectors of %d bytes", predicted, vector)
+	}
+}
+
+// A model that a person can count: one layer of width 2, one head, a context of 3.
+func TestFLOPs(t *testing.T) {
+	m := Model{VocabSize: 5, HiddenSize: 2, IntermediateSize: 7, NumHiddenLayers: 1, NumAttentionHeads: 1, NumKeyValueHeads: 1}
+	// q, k, v, o: 4·2·2 = 16; feed-forward: 3·2·7 = 42; head: 5·2 = 10; attention: 2·3 = 6
+	if got, want := FLOPs(m, 3), int64(6*(16+42+10+6)); got != want {
+		t.Errorf("got %d, want %d", got, want)
 	}
 }
