@@ -167,6 +167,23 @@ func TestTheFolderIsHuggingFaces(t *testing.T) {
 	}
 }
 
+// With QK-norm the same model is what transformers calls Qwen 3.
+func TestHeadNormsMakeItQwen3(t *testing.T) {
+	store, want := memory(t), newRun(t, 1).states[1]
+	want.Model.QKNorm = true
+	cid := must(checkpoint.Write(t.Context(), store, want))(t)
+	folder := must(store.Open(t.Context(), cid))(t)
+	config := string(must(fs.ReadFile(folder, "config.json"))(t))
+	for _, line := range []string{`"Qwen3ForCausalLM"`, `"model_type": "qwen3"`} {
+		if !strings.Contains(config, line) {
+			t.Errorf("config.json has no %s:\n%s", line, config)
+		}
+	}
+	if got := must(checkpoint.Read(folder, limit))(t); got.Model != want.Model {
+		t.Errorf("the model comes back as %+v, it was %+v", got.Model, want.Model)
+	}
+}
+
 // TestPythonReadsTheTensors reads model.safetensors with nothing but its description.
 func TestPythonReadsTheTensors(t *testing.T) {
 	python, err := exec.LookPath("python3")

@@ -6,7 +6,8 @@ import (
 	"github.com/skein-train/skein/configs"
 )
 
-// llamaConfig is config.json of transformers' LlamaForCausalLM.
+// llamaConfig is config.json of transformers' LlamaForCausalLM and, for models with QK-norm, Qwen3ForCausalLM, which is the
+// same model with these norms.
 type llamaConfig struct {
 	Architectures     []string `json:"architectures"`
 	ModelType         string   `json:"model_type"`
@@ -31,9 +32,12 @@ type llamaConfig struct {
 }
 
 func configOf(c *Checkpoint) llamaConfig {
-	m := c.Model
+	m, class, kind := c.Model, "LlamaForCausalLM", "llama"
+	if m.QKNorm {
+		class, kind = "Qwen3ForCausalLM", "qwen3"
+	}
 	return llamaConfig{
-		Architectures: []string{"LlamaForCausalLM"}, ModelType: "llama", HiddenAct: "silu", TorchDType: "float32", UseCache: true,
+		Architectures: []string{class}, ModelType: kind, HiddenAct: "silu", TorchDType: "float32", UseCache: true,
 		VocabSize: m.VocabSize, HiddenSize: m.HiddenSize, IntermediateSize: m.IntermediateSize, NumHiddenLayers: m.NumHiddenLayers,
 		NumAttentionHeads: m.NumAttentionHeads, NumKeyValueHeads: m.NumKeyValueHeads, HeadDim: m.HiddenSize / max(1, m.NumAttentionHeads),
 		MaxPositions: cmp.Or(m.MaxPositions, int(c.Manifest.SeqLen)), RMSNormEps: m.RMSNormEps, RopeTheta: m.RopeTheta, TieWordEmbeddings: m.TieWordEmbeddings,
@@ -43,8 +47,12 @@ func configOf(c *Checkpoint) llamaConfig {
 
 // model is the inverse of configOf.
 func (l llamaConfig) model() configs.Model {
+	arch, norm := l.ModelType, l.ModelType == "qwen3"
+	if norm {
+		arch = "llama" // the run file's name of the family
+	}
 	return configs.Model{
-		Arch: l.ModelType, VocabSize: l.VocabSize, HiddenSize: l.HiddenSize, IntermediateSize: l.IntermediateSize,
+		Arch: arch, QKNorm: norm, VocabSize: l.VocabSize, HiddenSize: l.HiddenSize, IntermediateSize: l.IntermediateSize,
 		NumHiddenLayers: l.NumHiddenLayers, NumAttentionHeads: l.NumAttentionHeads, NumKeyValueHeads: l.NumKeyValueHeads,
 		MaxPositions: l.MaxPositions, TieWordEmbeddings: l.TieWordEmbeddings, RopeTheta: l.RopeTheta, RMSNormEps: l.RMSNormEps,
 	}

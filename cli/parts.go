@@ -27,6 +27,7 @@ func modelOf(c configs.Config, vocab int) trainer.Model {
 		NumAttentionHeads: m.NumAttentionHeads,
 		NumKeyValueHeads:  m.NumKeyValueHeads,
 		TieWordEmbeddings: m.TieWordEmbeddings,
+		QKNorm:            m.QKNorm,
 		RMSNormEps:        m.RMSNormEps,
 		RopeTheta:         m.RopeTheta,
 	}
@@ -35,7 +36,7 @@ func modelOf(c configs.Config, vocab int) trainer.Model {
 func innerOf(c configs.Config) trainer.Inner {
 	i := c.Inner
 	inner := trainer.Inner{
-		Optimizer: i.Optimizer, LR: i.LR, Betas: i.Betas, Eps: i.Eps, WeightDecay: i.WeightDecay, GradClip: i.GradClip,
+		Optimizer: i.Optimizer, LR: i.LR, Betas: i.Betas, Eps: i.Eps, WeightDecay: i.WeightDecay, GradClip: i.GradClip, ZLoss: i.ZLoss,
 		Schedule: i.Schedule, WarmupSteps: uint64(i.WarmupSteps), DecaySteps: uint64(i.DecaySteps), MinLRRatio: i.MinLRRatio,
 	}
 	if c.Outer.Method == "ddp" {
@@ -105,6 +106,7 @@ func replicaOptions(c configs.Config, vocab int) trainer.Options {
 	return trainer.Options{
 		Model: modelOf(c, vocab), Fragments: c.Sync.Fragments, Inner: innerOf(c),
 		BatchSize: c.Train.BatchSize, MicroBatchSize: c.Train.MicroBatchSize, Steps: uint64(c.Train.Steps), Seed: c.Seed,
+		Recompute: c.Train.Recompute,
 	}
 }
 

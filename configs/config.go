@@ -33,6 +33,7 @@ type Model struct {
 	VocabSize         int     `yaml:"vocab_size" range:"[0,1048576]" doc:"rows of the embedding; 0 takes the tokenizer's"`
 	MaxPositions      int     `yaml:"max_position_embeddings" range:"[0,131072]" doc:"most tokens of context that the rotary embedding is meant for; 0 takes data.seq_len"`
 	TieWordEmbeddings bool    `yaml:"tie_word_embeddings" doc:"use the embedding as output head too"`
+	QKNorm            bool    `yaml:"qk_norm" doc:"normalise queries and keys, head by head (exported as Qwen 3 instead of Llama)"`
 	RopeTheta         float64 `yaml:"rope_theta" range:"(0,1e9]" doc:"base of the rotary position embedding"`
 	RMSNormEps        float64 `yaml:"rms_norm_eps" range:"(0,0.1]" doc:"added to the mean square in RMSNorm"`
 }
@@ -56,6 +57,7 @@ type Inner struct {
 	Schedule    string     `yaml:"schedule" enum:"cosine|wsd|constant" doc:"learning rate after the warm-up: cosine decay, warm-up-stable-decay, or constant"`
 	DecaySteps  int        `yaml:"decay_steps" range:"[0,1e9]" doc:"inner steps of linear decay at the end, for schedule wsd; 0 takes a fifth of the run"`
 	MinLRRatio  float64    `yaml:"min_lr_ratio" range:"[0,1]" doc:"learning rate at the last step, as a part of the peak"`
+	ZLoss       float64    `yaml:"z_loss" range:"[0,1]" doc:"coefficient of the z-loss, which keeps the head's logits from drifting; 0 is off, 1e-4 is usual"`
 	GradClip    float64    `yaml:"grad_clip" range:"[0,1e9]" doc:"largest global norm of a worker's gradient; 0 does not clip"`
 	Joiners     string     `yaml:"joiners" enum:"rewarm|copy" doc:"Adam's moments of a worker that joins under way: rewarm starts from zero with a learning rate that rises over half a round; copy takes a peer's"`
 }
@@ -87,6 +89,7 @@ type Train struct {
 	Steps          int    `yaml:"steps" range:"[1,1e9]" doc:"inner steps of the whole run"`
 	BatchSize      int    `yaml:"batch_size" range:"[1,1e6]" doc:"sequences per worker and inner step"`
 	MicroBatchSize int    `yaml:"micro_batch_size" range:"[1,1e6]" doc:"sequences per forward and backward pass; gradients are accumulated"`
+	Recompute      string `yaml:"recompute" local:"yes" enum:"none|block" doc:"block computes the activations inside a block again on the way back instead of keeping them: the same bits in less memory, a third slower"`
 	Engine         string `yaml:"engine" local:"yes" enum:"auto|cpu|reference" later:"cuda" doc:"what computes; auto takes the fastest that works and says which"`
 	Precision      string `yaml:"precision" enum:"fp32" later:"bf16" doc:"number format of the products"`
 	Threads        int    `yaml:"threads" local:"yes" range:"[0,1024]" doc:"threads of each worker; 0 shares the cores among the local workers"`
@@ -128,7 +131,7 @@ func Default() Config {
 			WarmupSteps: 100, Schedule: "cosine", MinLRRatio: 0.1, GradClip: 1, Joiners: "rewarm"},
 		Outer: Outer{Method: "diloco", Optimizer: "nesterov", LR: 1, Momentum: 0.5},
 		Sync:  Sync{Every: 20, Fragments: 1, Codec: "int8", MinPeers: 1, Deadline: time.Minute, Topology: "all"},
-		Train: Train{Steps: 400, BatchSize: 16, MicroBatchSize: 16, Engine: "auto", Precision: "fp32"},
+		Train: Train{Steps: 400, BatchSize: 16, MicroBatchSize: 16, Recompute: "none", Engine: "auto", Precision: "fp32"},
 		Swarm: Swarm{LocalWorkers: 4, Listen: []string{"/ip4/0.0.0.0/tcp/0"}, Committee: 1},
 
 		Checkpoint: Checkpoint{Every: 5, Keep: 3, Snapshot: 1},
