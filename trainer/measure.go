@@ -38,7 +38,10 @@ func Measure(o Options, data shards.Source) (Footprint, error) {
 		return Footprint{}, err
 	}
 	vector := 4 * aligned(r.Len())
-	f := Footprint{Parameters: vector, Gradients: vector, Optimizer: vector * int64(len(r.state())-1)}
+	f := Footprint{Parameters: vector, Gradients: vector}
+	for _, b := range r.state()[1:] {
+		f.Optimizer += 4 * aligned(b.Len)
+	}
 	f.Activations = 4*ruler.elements - f.Total()
 	taken := ruler.elements
 	params := ruler.Alloc(r.Len())
