@@ -26,8 +26,8 @@ func (s *session) moments(name string) func() (uint64, [][]float32, []uint64, bo
 		if err != nil {
 			return 0, nil, nil, false
 		}
-		first, second, count, ok := trainer.Moments(vecs, counters)
-		return uint64(n), [][]float32{first, second}, []uint64{count}, ok
+		own, count, ok := trainer.Moments(vecs, counters)
+		return uint64(n), recast[[]float32](own), []uint64{count}, ok
 	}
 }
 
@@ -36,7 +36,7 @@ func (s *session) moments(name string) func() (uint64, [][]float32, []uint64, bo
 func (g *guest) settleIn(ctx context.Context, w *worker) {
 	if vecs, counters, _, err := w.own.Private(); err == nil {
 		w.own = aggregator.Snapshot{}
-		if first, second, count, ok := trainer.Moments(vecs, counters); ok && w.replica.Adopt(first, second, count) == nil {
+		if moments, count, ok := trainer.Moments(vecs, counters); ok && w.replica.Adopt(moments, count) == nil {
 			return
 		}
 	}
@@ -51,10 +51,18 @@ func (g *guest) settleIn(ctx context.Context, w *worker) {
 }
 
 func (g *guest) copyMoments(ctx context.Context, w *worker) error {
-	n := w.replica.Len()
-	m, err := w.node.FetchMoments(ctx, []int{n, n}, 1)
+	m, err := w.node.FetchMoments(ctx, w.replica.MomentLens(), 1)
 	if err != nil {
 		return err
 	}
-	return w.replica.Adopt(gradients.Vec(m.Vectors[0]), gradients.Vec(m.Vectors[1]), m.Counters[0])
+	return w.replica.Adopt(recast[gradients.Vec](m.Vectors), m.Counters[0])
+}
+
+// recast gives vectors another name.
+func recast[To, From ~[]float32](vecs []From) []To {
+	out := make([]To, len(vecs))
+	for i, v := range vecs {
+		out[i] = To(v)
+	}
+	return out
 }

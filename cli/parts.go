@@ -36,7 +36,8 @@ func modelOf(c configs.Config, vocab int) trainer.Model {
 func innerOf(c configs.Config) trainer.Inner {
 	i := c.Inner
 	inner := trainer.Inner{
-		Optimizer: i.Optimizer, LR: i.LR, Betas: i.Betas, Eps: i.Eps, WeightDecay: i.WeightDecay, GradClip: i.GradClip, ZLoss: i.ZLoss,
+		Optimizer: i.Optimizer, LR: i.LR, Betas: i.Betas, Eps: i.Eps, Momentum: i.Momentum,
+		WeightDecay: i.WeightDecay, GradClip: i.GradClip, ZLoss: i.ZLoss,
 		Schedule: i.Schedule, WarmupSteps: uint64(i.WarmupSteps), DecaySteps: uint64(i.DecaySteps), MinLRRatio: i.MinLRRatio,
 	}
 	if c.Outer.Method == "ddp" {

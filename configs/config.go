@@ -48,10 +48,11 @@ type Data struct {
 
 // Inner is the optimizer of the inner steps. Under method ddp it is the outer one.
 type Inner struct {
-	Optimizer   string     `yaml:"optimizer" enum:"adamw" later:"muon" doc:"inner optimizer"`
+	Optimizer   string     `yaml:"optimizer" enum:"adamw|muon" doc:"adamw (arXiv:1711.05101), or muon: Muon on the matrices of the blocks and adamw on embedding, head and norms"`
 	LR          float64    `yaml:"lr" range:"(0,10]" doc:"peak learning rate"`
 	Betas       [2]float64 `yaml:"betas" range:"[0,1)" doc:"decay of Adam's first and second moment, per step"`
 	Eps         float64    `yaml:"eps" range:"(0,1]" doc:"added to Adam's denominator"`
+	Momentum    float64    `yaml:"momentum" range:"[0,1)" doc:"Muon's momentum; unused by adamw"`
 	WeightDecay float64    `yaml:"weight_decay" range:"[0,10]" doc:"decoupled weight decay of the matrices"`
 	WarmupSteps int        `yaml:"warmup_steps" range:"[0,1e9]" doc:"inner steps of linear warm-up"`
 	Schedule    string     `yaml:"schedule" enum:"cosine|wsd|constant" doc:"learning rate after the warm-up: cosine decay, warm-up-stable-decay, or constant"`
@@ -59,7 +60,7 @@ type Inner struct {
 	MinLRRatio  float64    `yaml:"min_lr_ratio" range:"[0,1]" doc:"learning rate at the last step, as a part of the peak"`
 	ZLoss       float64    `yaml:"z_loss" range:"[0,1]" doc:"coefficient of the z-loss, which keeps the head's logits from drifting; 0 is off, 1e-4 is usual"`
 	GradClip    float64    `yaml:"grad_clip" range:"[0,1e9]" doc:"largest global norm of a worker's gradient; 0 does not clip"`
-	Joiners     string     `yaml:"joiners" enum:"rewarm|copy" doc:"Adam's moments of a worker that joins under way: rewarm starts from zero with a learning rate that rises over half a round; copy takes a peer's"`
+	Joiners     string     `yaml:"joiners" enum:"rewarm|copy" doc:"the optimizer's moments in a worker that joins under way: rewarm starts from zero with a learning rate that rises over half a round; copy takes a peer's"`
 }
 
 // Outer is the method and the optimizer applied to the averaged contributions.
@@ -127,7 +128,7 @@ func Default() Config {
 		Model: Model{Arch: "llama", HiddenSize: 128, IntermediateSize: 352, NumHiddenLayers: 4,
 			NumAttentionHeads: 4, NumKeyValueHeads: 4, RopeTheta: 10000, RMSNormEps: 1e-5},
 		Data: Data{Tokenizer: "byte", SeqLen: 128, ValFraction: 0.05},
-		Inner: Inner{Optimizer: "adamw", LR: 3e-3, Betas: [2]float64{0.9, 0.95}, Eps: 1e-8, WeightDecay: 0.1,
+		Inner: Inner{Optimizer: "adamw", LR: 3e-3, Betas: [2]float64{0.9, 0.95}, Eps: 1e-8, Momentum: 0.95, WeightDecay: 0.1,
 			WarmupSteps: 100, Schedule: "cosine", MinLRRatio: 0.1, GradClip: 1, Joiners: "rewarm"},
 		Outer: Outer{Method: "diloco", Optimizer: "nesterov", LR: 1, Momentum: 0.5},
 		Sync:  Sync{Every: 20, Fragments: 1, Codec: "int8", MinPeers: 1, Deadline: time.Minute, Topology: "all"},

@@ -188,6 +188,10 @@ func (r *relations) method(c Config) {
 
 func (r *relations) ddp(c Config) {
 	s := c.Sync
+	if c.Inner.Optimizer != "adamw" {
+		r.fail("inner.optimizer outer.method", fmt.Sprintf("outer.method ddp steps with AdamW, inner.optimizer is %s", c.Inner.Optimizer),
+			"set inner.optimizer to adamw, or outer.method to diloco")
+	}
 	if s.Every != 1 {
 		r.fail("sync.every outer.method", fmt.Sprintf("outer.method ddp exchanges after every step, sync.every is %d", s.Every), "set sync.every to 1, or outer.method to diloco")
 	}

@@ -102,7 +102,7 @@ func (d *device) AdamW(p, g, m, v engine.Buf, decay [][2]int, s engine.AdamW) {
 
 func TestGraphRunsOnMemoryThatTheHostCannotTouch(t *testing.T) {
 	o := tied()
-	o.Fragments = 3
+	o.Fragments, o.Inner.Optimizer = 3, "muon"
 	a := newReplica(t, o)
 	o.Engine = &device{host: reference.New()}
 	b := newReplica(t, o)
@@ -131,14 +131,15 @@ func TestGraphRunsOnMemoryThatTheHostCannotTouch(t *testing.T) {
 }
 
 func TestSteadyStepAllocatesNoMemoryOfTheEngine(t *testing.T) {
-	d := &device{host: reference.New()}
-	o := tiny()
-	o.Engine = d
-	r := newReplica(t, o)
-	steps(t, r, 1)
-	before := d.allocs
-	steps(t, r, 3)
-	if d.allocs != before {
-		t.Errorf("3 steps took %d blocks of engine memory", d.allocs-before)
+	for _, o := range []Options{tiny(), withMuon()} {
+		d := &device{host: reference.New()}
+		o.Engine = d
+		r := newReplica(t, o)
+		steps(t, r, 1)
+		before := d.allocs
+		steps(t, r, 3)
+		if d.allocs != before {
+			t.Errorf("%s: 3 steps took %d blocks of engine memory", o.Inner.Optimizer, d.allocs-before)
+		}
 	}
 }

@@ -53,6 +53,12 @@ func normed() Options {
 	return o
 }
 
+func withMuon() Options {
+	o := tiny()
+	o.Inner.Optimizer = "muon"
+	return o
+}
+
 func newReplica(t testing.TB, o Options) *Replica {
 	t.Helper()
 	r, err := New(o, tinyData)

@@ -12,7 +12,7 @@ import (
 type Footprint struct {
 	Parameters  int64 `json:"parameters"`
 	Gradients   int64 `json:"gradients"`
-	Optimizer   int64 `json:"optimizer"`   // moments
+	Optimizer   int64 `json:"optimizer"`   // moments and working memory
 	Activations int64 `json:"activations"` // of one micro-batch, with their gradients; tokens and targets
 	Evaluation  int64 `json:"evaluation"`  // taken by the first Evaluate or Generate
 }
@@ -25,7 +25,7 @@ func (f Footprint) Total() int64 {
 // Measure says how much engine memory a replica takes that New would build. It builds the graph and plans its memory, and
 // allocates none of it. o.Engine only says what it computes in, F32 without one.
 func Measure(o Options, data shards.Source) (Footprint, error) {
-	ruler := &ruler{}
+	ruler, inner := &ruler{}, &ruler{} // inner: for the optimizer alone
 	if o.Engine != nil {
 		ruler.compute = o.Engine.Compute()
 	}
@@ -38,10 +38,10 @@ func Measure(o Options, data shards.Source) (Footprint, error) {
 		return Footprint{}, err
 	}
 	vector := 4 * aligned(r.Len())
-	f := Footprint{Parameters: vector, Gradients: vector}
-	for _, b := range r.state()[1:] {
-		f.Optimizer += 4 * aligned(b.Len)
+	if _, err := o.Inner.build(inner, r.layout); err != nil {
+		return Footprint{}, fmt.Errorf("trainer: %w", err)
 	}
+	f := Footprint{Parameters: vector, Gradients: vector, Optimizer: 4 * inner.elements}
 	f.Activations = 4*ruler.elements - f.Total()
 	taken := ruler.elements
 	params := ruler.Alloc(r.Len())

@@ -19,32 +19,40 @@ func (c *counting) Alloc(n int) engine.Buf {
 }
 
 func TestMeasureIsWhatNewTakes(t *testing.T) {
-	e := &counting{Engine: reference.New()}
-	defer e.Close()
-	data := fake{64, 16, 2}
-	o := Options{
-		Model:     Model{VocabSize: 64, HiddenSize: 32, IntermediateSize: 48, NumHiddenLayers: 2, NumAttentionHeads: 4, NumKeyValueHeads: 2},
-		Fragments: 1, Inner: DefaultInner(), BatchSize: 4, MicroBatchSize: 2, Steps: 1000, Engine: e,
-	}
-	predicted, err := Measure(o, data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := New(o, data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := 4 * e.elements; got != predicted.Total()-predicted.Evaluation || got == 0 {
-		t.Errorf("measured %+v, New took %d bytes", predicted, got)
-	}
-	if _, err := r.Evaluate(t.Context(), make([]float32, r.Len()), 0, o.MicroBatchSize); err != nil {
-		t.Fatal(err)
-	}
-	if got := 4 * e.elements; got != predicted.Total() {
-		t.Errorf("measured %+v, New and Evaluate took %d bytes", predicted, got)
-	}
-	if vector := int64(4 * r.Len()); predicted.Parameters != vector || predicted.Gradients != vector || predicted.Optimizer != 2*vector {
-		t.Errorf("measured %+v for vectors of %d bytes", predicted, vector)
+	const vector = 4 * (2*64*32 + 2*(2*32*32+2*16*32+3*48*32+2*32) + 32) // embedding and head, two layers, the last norm
+	const hidden = 4 * 2 * (2*32*32 + 2*16*32 + 3*48*32)
+	for optimizer, moments := range map[string]int64{
+		"adamw": 2 * vector,
+		"muon":  2*vector - hidden + 4*(2*48*32+2*32*32), // one moment less, and working memory for the largest matrix
+		"none":  0,
+	} {
+		e := &counting{Engine: reference.New()}
+		data := fake{64, 16, 2}
+		o := Options{
+			Model:     Model{VocabSize: 64, HiddenSize: 32, IntermediateSize: 48, NumHiddenLayers: 2, NumAttentionHeads: 4, NumKeyValueHeads: 2},
+			Fragments: 1, Inner: DefaultInner(), BatchSize: 4, MicroBatchSize: 2, Steps: 1000, Engine: e,
+		}
+		o.Inner.Optimizer = optimizer
+		predicted, err := Measure(o, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := New(o, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := 4 * e.elements; got != predicted.Total()-predicted.Evaluation || got == 0 {
+			t.Errorf("%s: measured %+v, New took %d bytes", optimizer, predicted, got)
+		}
+		if _, err := r.Evaluate(t.Context(), make([]float32, r.Len()), 0, o.MicroBatchSize); err != nil {
+			t.Fatal(err)
+		}
+		if got := 4 * e.elements; got != predicted.Total() {
+			t.Errorf("%s: measured %+v, New and Evaluate took %d bytes", optimizer, predicted, got)
+		}
+		if predicted.Parameters != vector || predicted.Gradients != vector || predicted.Optimizer != moments {
+			t.Errorf("%s: measured %+v, want vectors of %d bytes and an optimizer of %d", optimizer, predicted, vector, moments)
+		}
 	}
 }
 

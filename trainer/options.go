@@ -32,10 +32,11 @@ type Options struct {
 
 // Inner holds the settings of the inner optimizer, named as in the run file's section "inner".
 type Inner struct {
-	Optimizer   string // "adamw"; "none": Step computes the gradient and leaves the parameters to the outer optimizer
+	Optimizer   string // "adamw", "muon"; "none": Step computes the gradient and leaves the parameters to the outer optimizer
 	LR          float64
-	Betas       [2]float64
+	Betas       [2]float64 // of AdamW, as is Eps
 	Eps         float64
+	Momentum    float64 // of Muon
 	WeightDecay float64
 	ZLoss       float64 // coefficient of the z-loss, which draws the log of the softmax's sum to zero; 0: none
 	GradClip    float64 // largest global norm, 0: no clipping; without an inner optimizer gradients are never clipped
@@ -49,13 +50,24 @@ type Inner struct {
 // 100 steps of warm-up.
 func DefaultInner() Inner {
 	return Inner{
-		Optimizer: "adamw", LR: 3e-3, Betas: [2]float64{0.9, 0.95}, Eps: 1e-8, WeightDecay: 0.1, GradClip: 1,
+		Optimizer: "adamw", LR: 3e-3, Betas: [2]float64{0.9, 0.95}, Eps: 1e-8, Momentum: 0.95, WeightDecay: 0.1, GradClip: 1,
 		Schedule: "cosine", WarmupSteps: 100, MinLRRatio: 0.1,
 	}
 }
 
-func (i Inner) adamW() optim.AdamWConfig {
-	return optim.AdamWConfig{Beta1: i.Betas[0], Beta2: i.Betas[1], Eps: i.Eps, WeightDecay: i.WeightDecay, GradClip: i.GradClip}
+func (i Inner) config() optim.Config {
+	return optim.Config{
+		Kind: i.Optimizer, Beta1: i.Betas[0], Beta2: i.Betas[1], Eps: i.Eps, Momentum: i.Momentum,
+		WeightDecay: i.WeightDecay, GradClip: i.GradClip,
+	}
+}
+
+// build takes the optimizer's memory. Without an inner optimizer it is nil.
+func (i Inner) build(e engine.Engine, l gradients.Layout) (*optim.Optimizer, error) {
+	if i.Optimizer == "none" {
+		return nil, nil
+	}
+	return optim.New(e, l, graph.Hidden, i.config())
 }
 
 // Rate is the learning rate's schedule over a run of that many inner steps.
@@ -90,11 +102,8 @@ func (o Options) Validate(data shards.Source) error {
 	if !(o.Inner.ZLoss >= 0 && o.Inner.ZLoss <= 1) {
 		bad("z_loss %g must lie between 0 and 1", o.Inner.ZLoss)
 	}
-	if o.Inner.Optimizer != "adamw" && o.Inner.Optimizer != "none" {
-		bad("optimizer %q is none of adamw, none", o.Inner.Optimizer)
-	}
-	if o.Inner.Optimizer == "adamw" {
-		errs = append(errs, o.Inner.adamW().Validate())
+	if o.Inner.Optimizer != "none" {
+		errs = append(errs, o.Inner.config().Validate())
 	}
 	_, err := o.Inner.Rate(o.Steps)
 	errs = append(errs, err)

@@ -21,7 +21,7 @@ type Replica struct {
 	data     shards.Source
 	engine   engine.Engine
 	schedule optim.Schedule
-	adamw    *optim.AdamW // nil without an inner optimizer
+	inner    *optim.Optimizer // nil without an inner optimizer
 
 	params, grads engine.Buf // flat, in Layout order
 	arena         *graph.Arena
@@ -72,8 +72,8 @@ func build(o Options, data shards.Source) (*Replica, error) {
 	if r.train, err = graph.Train(o.Engine, r.shape(o.MicroBatchSize), r.params, r.grads, r.arena); err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
-	if o.Inner.Optimizer == "adamw" {
-		r.adamw = optim.NewAdamW(o.Engine, layout, o.Inner.adamW())
+	if r.inner, err = o.Inner.build(o.Engine, layout); err != nil {
+		return nil, fmt.Errorf("trainer: %w", err)
 	}
 	return r, nil
 }
@@ -101,7 +101,7 @@ func (r *Replica) Tokens() uint64 { return r.tokens }
 // Delta writes the pseudo-gradient of fragment f, anchor − params, to dst; dst and anchor are as long as f. Without an
 // inner optimizer it is the mean gradient of the last Step, unclipped, and anchor is ignored.
 func (r *Replica) Delta(dst, anchor gradients.Vec, f gradients.Fragment) {
-	if r.adamw == nil {
+	if r.inner == nil {
 		r.engine.Download(dst, r.grads.Slice(f.Lo, f.Hi))
 		return
 	}

@@ -2,8 +2,10 @@ package trainer
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/skein-train/skein/gradients"
+	"github.com/skein-train/skein/trainer/optim"
 )
 
 // ramp raises the learning rate linearly over some steps: to (s − from + 1)/steps of the schedule's at step s.
@@ -17,44 +19,75 @@ func (w ramp) factor(step uint64) float64 {
 }
 
 // Rewarm starts the inner optimizer afresh: moments and their count become zero, and the learning rate rises to the schedule's
-// over the coming steps. It is for a worker whose parameters were replaced while the run was under way: Adam's first
+// over the coming steps. It is for a worker whose parameters were replaced while the run was under way: the first
 // steps follow single gradients, whose noise the full rate would turn into large steps.
 func (r *Replica) Rewarm(steps uint64) {
-	if r.adamw == nil {
+	if r.inner == nil {
 		return
 	}
-	r.engine.Zero(r.adamw.M)
-	r.engine.Zero(r.adamw.V)
-	r.adamw.Count, r.rewarm = 0, ramp{r.step, steps}
+	r.inner.Reset()
+	r.rewarm = ramp{r.step, steps}
 }
 
-// Moments returns what Adopt takes of a private state that Save returned: AdamW's first and second moments, and the number of
+// MomentLens are the lengths of the vectors that Moments returns and Adopt takes, none without an inner optimizer.
+func (r *Replica) MomentLens() []int {
+	var lens []int
+	for _, m := range r.moments() {
+		lens = append(lens, m.Len)
+	}
+	return lens
+}
+
+// Moments returns what Adopt takes of a private state that Save returned: the inner optimizer's moments, and the number of
 // updates behind them. ok is false without an inner optimizer, or before the first update.
-func Moments(vecs []gradients.Vec, counters []uint64) (first, second gradients.Vec, count uint64, ok bool) {
-	if len(vecs) != 3 || len(counters) != numCounters || counters[0] == 0 {
-		return nil, nil, 0, false
+func Moments(vecs []gradients.Vec, counters []uint64) (moments []gradients.Vec, count uint64, ok bool) {
+	if len(vecs) < 2 || len(counters) != numCounters || counters[0] == 0 {
+		return nil, 0, false
 	}
-	return vecs[1], vecs[2], counters[0], true
+	return vecs[1:], counters[0], true
 }
 
-// Adopt takes over the moments of another worker's AdamW, which may be hostile: both are as long as the parameters and finite,
-// the second ones not negative, or an error says so and nothing has changed.
-func (r *Replica) Adopt(first, second gradients.Vec, count uint64) error {
+// Adopt takes over the moments of another worker's inner optimizer, which may be hostile: they have the lengths MomentLens and
+// are finite, means of squares are not negative, or an error says so and nothing has changed.
+func (r *Replica) Adopt(moments []gradients.Vec, count uint64) error {
+	own := r.moments()
 	switch {
-	case r.adamw == nil:
+	case r.inner == nil:
 		return fmt.Errorf("trainer: this replica has no inner optimizer to take moments over")
-	case len(first) != r.Len() || len(second) != r.Len() || count == 0 || count > 1<<40:
-		return fmt.Errorf("trainer: moments of %d and %d values after %d updates, the model has %d parameters", len(first), len(second), count, r.Len())
-	case !gradients.Finite(first) || !gradients.Finite(second):
-		return fmt.Errorf("trainer: moments that are not finite")
+	case len(moments) != len(own):
+		return fmt.Errorf("trainer: %d vectors of moments, this optimizer keeps %d", len(moments), len(own))
+	case count == 0 || count > 1<<40:
+		return fmt.Errorf("trainer: moments after %d updates", count)
 	}
-	for i, v := range second {
-		if v < 0 {
-			return fmt.Errorf("trainer: second moment %d is %g: they are means of squares", i, v)
+	for i, v := range moments {
+		if err := fits(own[i], v); err != nil {
+			return fmt.Errorf("trainer: moments %d: %w", i, err)
 		}
 	}
-	r.engine.Upload(r.adamw.M, first)
-	r.engine.Upload(r.adamw.V, second)
-	r.adamw.Count, r.rewarm = count, ramp{}
+	for i, v := range moments {
+		r.engine.Upload(own[i].Buf, v)
+	}
+	r.inner.Count, r.rewarm = count, ramp{}
 	return nil
+}
+
+// fits says why v cannot be the moments m.
+func fits(m optim.Moment, v gradients.Vec) error {
+	switch {
+	case len(v) != m.Len:
+		return fmt.Errorf("%d values, this model has %d", len(v), m.Len)
+	case !gradients.Finite(v):
+		return fmt.Errorf("they are not finite")
+	case m.Squares && slices.ContainsFunc(v, func(x float32) bool { return x < 0 }):
+		return fmt.Errorf("means of squares are negative")
+	}
+	return nil
+}
+
+// moments are the vectors of the inner optimizer.
+func (r *Replica) moments() []optim.Moment {
+	if r.inner == nil {
+		return nil
+	}
+	return r.inner.Moments()
 }

@@ -10,9 +10,10 @@ import (
 
 const numCounters = 7 // of the private state
 
-// Save returns the private state: parameters and, with AdamW, both moments, then the counters {updates done, coming step,
-// stream position, sequences left, tokens trained, first step and steps of the last rewarming}. The vectors may be the replica's own memory: they are valid until the
-// next call that changes it, and not to be written.
+// Save returns the private state: parameters and the inner optimizer's moments in their order (see optim.Optimizer), then the
+// counters {updates done, coming step, stream position, sequences left, tokens trained, first step and steps of the last
+// rewarming}. The vectors may be the replica's own memory: they are valid until the next call that changes it, and not to be
+// written.
 func (r *Replica) Save() (vecs []gradients.Vec, counters []uint64) {
 	bufs := r.state()
 	if r.saved == nil {
@@ -29,8 +30,8 @@ func (r *Replica) Save() (vecs []gradients.Vec, counters []uint64) {
 		r.engine.Download(r.saved[i], b)
 	}
 	counters = []uint64{0, r.step, r.seat.Start, r.seat.Count, r.tokens, r.rewarm.from, r.rewarm.steps}
-	if r.adamw != nil {
-		counters[0] = r.adamw.Count
+	if r.inner != nil {
+		counters[0] = r.inner.Count
 	}
 	return r.saved, counters
 }
@@ -54,8 +55,8 @@ func (r *Replica) Load(vecs []gradients.Vec, counters []uint64) error {
 	for i, v := range vecs {
 		r.engine.Upload(bufs[i], v)
 	}
-	if r.adamw != nil {
-		r.adamw.Count = counters[0]
+	if r.inner != nil {
+		r.inner.Count = counters[0]
 	}
 	r.step, r.seat, r.tokens, r.rewarm = seat.First, seat, counters[4], ramp{counters[5], counters[6]}
 	return nil
@@ -63,8 +64,9 @@ func (r *Replica) Load(vecs []gradients.Vec, counters []uint64) error {
 
 // state lists the vectors of the private state.
 func (r *Replica) state() []engine.Buf {
-	if r.adamw == nil {
-		return []engine.Buf{r.params}
+	bufs := []engine.Buf{r.params}
+	for _, m := range r.moments() {
+		bufs = append(bufs, m.Buf)
 	}
-	return []engine.Buf{r.params, r.adamw.M, r.adamw.V}
+	return bufs
 }

@@ -33,8 +33,8 @@ func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
 		return 0, fmt.Errorf("trainer: step %d: %w", r.step, ErrSeatSpent)
 	}
 	loss, err = r.backward(ctx)
-	if err == nil && r.adamw != nil {
-		err = r.adamw.Step(r.params, r.grads, r.schedule(r.step)*r.rewarm.factor(r.step))
+	if err == nil && r.inner != nil {
+		err = r.inner.Step(r.params, r.grads, r.schedule(r.step)*r.rewarm.factor(r.step))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("trainer: step %d: %w", r.step, err)

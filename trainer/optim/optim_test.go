@@ -2,10 +2,11 @@ package optim
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/skein-train/skein/gradients"
-	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/reference"
 )
 
@@ -14,49 +15,89 @@ var smallLayout = gradients.Layout{
 	{Name: "norm", Shape: []int{3}, Off: 4},
 }
 
-func upload(e engine.Engine, v ...float32) engine.Buf {
-	b := e.Alloc(len(v))
-	e.Upload(b, v)
-	return b
+func isW(t gradients.Tensor) bool { return t.Name == "w" }
+
+func small(kind string) Config {
+	return Config{Kind: kind, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Momentum: 0.95, WeightDecay: 0.1, GradClip: 1}
 }
 
-// The numbers come from torch 1.13: AdamW(betas=(.9, .95), eps=1e-8, weight_decay .1 for w and 0 for norm), learning rate
-// .01·(t+1), clip_grad_norm_(1.0) before each step. The second gradient has norm 6.6 and is clipped.
-func TestAdamWFollowsTorch(t *testing.T) {
-	e := reference.New()
-	defer e.Close()
-	params := upload(e, 0.5, -1, 2, 0.25, 1, 1, 0.5)
-	a := NewAdamW(e, smallLayout, AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, GradClip: 1})
-	for step, c := range []struct{ grads, want []float32 }{
-		{[]float32{0.3, -0.1, 0.02, 0.5, 0.1, -0.2, 0.05},
-			[]float32{0.489500016, -0.989000022, 1.98800004, 0.239749998, 0.99000001, 1.00999999, 0.49000001}},
-		{[]float32{3, -1, 2, -5, 1, 0, -2},
-			[]float32{0.468807787, -0.96730876, 1.96847975, 0.244245231, 0.970286727, 1.02357292, 0.502345145}},
-		{[]float32{-0.1, 0.2, 0, 0.1, 0.3, 0.1, -0.1},
-			[]float32{0.448156118, -0.963233232, 1.94431758, 0.247194231, 0.942471385, 1.02897179, 0.522043347}},
-	} {
-		if err := a.Step(params, upload(e, c.grads...), 0.01*float64(step+1)); err != nil {
+func TestWhatIsNoNumberIsRefused(t *testing.T) {
+	for _, kind := range []string{"adamw", "muon"} {
+		e := reference.New()
+		o, err := New(e, smallLayout, isW, small(kind))
+		if err != nil {
 			t.Fatal(err)
 		}
-		for i, got := range e.Host(params) {
-			if math.Abs(float64(got-c.want[i])) > 3e-7 {
-				t.Errorf("step %d: parameter %d is %.9g, torch has %.9g", step, i, got, c.want[i])
+		params := upload(e, 1, 1, 1, 1, 1, 1, 1)
+		for _, bad := range []float64{math.NaN(), math.Inf(1)} {
+			if o.Step(params, upload(e, 1, 1, 1, float32(bad), 1, 1, 1), 0.1) == nil || e.Host(params)[0] != 1 || o.Count != 0 {
+				t.Errorf("%s: a gradient with %g was applied", kind, bad)
+			}
+			for i, m := range o.Moments() {
+				if slices.ContainsFunc(e.Host(m.Buf), func(x float32) bool { return x != 0 }) {
+					t.Errorf("%s: a gradient with %g got into moments %d", kind, bad, i)
+				}
 			}
 		}
 	}
-	if a.Count != 3 {
-		t.Errorf("count %d after 3 steps", a.Count)
+}
+
+func TestMomentsHoldEachTensorOnce(t *testing.T) {
+	e := reference.New()
+	for kind, want := range map[string][]int{"adamw": {7, 7}, "muon": {4, 3, 3}} {
+		o, err := New(e, smallLayout, isW, small(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lens []int
+		for _, m := range o.Moments() {
+			lens = append(lens, m.Len)
+		}
+		if last := o.Moments()[len(lens)-1]; !slices.Equal(lens, want) || !last.Squares {
+			t.Errorf("%s: moments of %v values, want %v, the last ones means of squares", kind, lens, want)
+		}
 	}
 }
 
-func TestAdamWRefusesWhatIsNoNumber(t *testing.T) {
-	e := reference.New()
-	defer e.Close()
-	params := upload(e, 1, 1, 1, 1, 1, 1, 1)
-	a := NewAdamW(e, smallLayout, AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8})
-	for _, bad := range []float64{math.NaN(), math.Inf(1)} {
-		if a.Step(params, upload(e, 1, 1, 1, float32(bad), 1, 1, 1), 0.1) == nil || e.Host(params)[0] != 1 || a.Count != 0 {
-			t.Errorf("a gradient with %g was applied", bad)
+func TestResetIsANewOptimizer(t *testing.T) {
+	for _, kind := range []string{"adamw", "muon"} {
+		e := reference.New()
+		o, err := New(e, smallLayout, isW, small(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		grads := upload(e, 1, -2, 3, 4, 1, 2, -1)
+		after := func() []float32 {
+			p := upload(e, 1, 1, 2, 1, 1, 1, 1)
+			if err := o.Step(p, grads, 0.1); err != nil {
+				t.Fatal(err)
+			}
+			return e.Host(p)
+		}
+		first, second := after(), after()
+		if slices.Equal(first, second) {
+			t.Fatalf("%s: the second step does not see the first", kind)
+		}
+		if o.Reset(); !slices.Equal(after(), first) {
+			t.Errorf("%s: a step after Reset is not the first one", kind)
+		}
+	}
+}
+
+func TestConfigNamesWhatIsOutOfRange(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		`optimizer "sgd"`:   func(c *Config) { c.Kind = "sgd" },
+		"betas [1, 0.95]":   func(c *Config) { c.Beta1 = 1 },
+		"eps 0":             func(c *Config) { c.Eps = 0 },
+		"momentum 1":        func(c *Config) { c.Momentum = 1 },
+		"momentum NaN":      func(c *Config) { c.Momentum = math.NaN() },
+		"weight_decay -1":   func(c *Config) { c.WeightDecay = -1 },
+		"grad_clip -0.0001": func(c *Config) { c.GradClip = -1e-4 },
+	} {
+		c := small("muon")
+		change(&c)
+		if _, err := New(reference.New(), smallLayout, isW, c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error about %q, got %v", want, err)
 		}
 	}
 }
@@ -71,13 +112,16 @@ func TestClipScale(t *testing.T) {
 	}
 }
 
-func TestDecayCoversMatricesOnly(t *testing.T) {
-	l := gradients.Layout{
-		{Name: "a", Shape: []int{2, 2}, Off: 0}, {Name: "b", Shape: []int{1, 3}, Off: 4},
-		{Name: "n", Shape: []int{2}, Off: 7}, {Name: "c", Shape: []int{2, 1}, Off: 9},
+func TestStretchesDecayMatricesOnly(t *testing.T) {
+	got, n := stretchesOf([]gradients.Tensor{
+		{Name: "a", Shape: []int{2, 2}, Off: 0}, {Name: "b", Shape: []int{1, 3}, Off: 4}, {Name: "n", Shape: []int{2}, Off: 7},
+		{Name: "c", Shape: []int{2, 1}, Off: 9}, {Name: "after a gap", Shape: []int{3}, Off: 20}, {Name: "d", Shape: []int{1, 1}, Off: 23},
+	})
+	want := []stretch{{0, 11, 0, [][2]int{{0, 7}, {9, 11}}}, {20, 24, 11, [][2]int{{3, 4}}}}
+	equal := func(a, b stretch) bool {
+		return a.lo == b.lo && a.hi == b.hi && a.at == b.at && slices.Equal(a.decay, b.decay)
 	}
-	got := matrices(l)
-	if len(got) != 2 || got[0] != [2]int{0, 7} || got[1] != [2]int{9, 11} {
-		t.Errorf("ranges %v", got)
+	if n != 15 || !slices.EqualFunc(got, want, equal) {
+		t.Errorf("stretches %v of %d elements, want %v", got, n, want)
 	}
 }

@@ -12,8 +12,8 @@ func TestSchedules(t *testing.T) {
 	base := ScheduleConfig{Peak: 2, MinRatio: 0.1, Warmup: 4, Total: 24}
 	for kind, points := range map[string]map[uint64]float64{
 		"constant": {0: 0.5, 3: 2, 4: 2, 1000: 2},
-		"cosine":   {0: 0.5, 1: 1, 3: 2, 4: 2, 14: 1.1, 24: 0.2, 1000: 0.2},
-		"wsd":      {0: 0.5, 3: 2, 14: 2, 19: 1.1, 24: 0.2, 1000: 0.2},
+		"cosine":   {0: 0.5, 1: 1, 3: 2, 4: 2, 9: 1.1 + 0.9*math.Sqrt2/2, 14: 1.1, 19: 1.1 - 0.9*math.Sqrt2/2, 24: 0.2, 1000: 0.2},
+		"wsd":      {0: 0.5, 1: 1, 3: 2, 4: 2, 14: 2, 15: 1.82, 19: 1.1, 23: 0.38, 24: 0.2, 1000: 0.2},
 	} {
 		c := base
 		c.Kind, c.Decay = kind, 10

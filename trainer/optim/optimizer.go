@@ -1,0 +1,135 @@
+// Package optim holds the inner optimizers, which work on flat vectors in engine memory, and the learning rate's schedules.
+package optim
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/skein-train/skein/gradients"
+	"github.com/skein-train/skein/trainer/engine"
+)
+
+// Config holds the settings of an optimizer.
+type Config struct {
+	Kind              string  // "adamw"; "muon": Muon on the hidden matrices, AdamW on all other tensors
+	Beta1, Beta2, Eps float64 // of AdamW
+	Momentum          float64 // of Muon
+	WeightDecay       float64 // decoupled, on tensors with two or more dimensions
+	GradClip          float64 // largest global norm of the gradient, 0: no clipping
+}
+
+// Validate names the setting that is out of range.
+func (c Config) Validate() error {
+	switch {
+	case c.Kind != "adamw" && c.Kind != "muon":
+		return fmt.Errorf("optimizer %q is none of adamw, muon", c.Kind)
+	case !(c.Beta1 >= 0 && c.Beta1 < 1) || !(c.Beta2 >= 0 && c.Beta2 < 1):
+		return fmt.Errorf("%s: betas [%g, %g] must lie in [0, 1)", c.Kind, c.Beta1, c.Beta2)
+	case !(c.Eps > 0):
+		return fmt.Errorf("%s: eps %g must be positive", c.Kind, c.Eps)
+	case c.Kind == "muon" && !(c.Momentum >= 0 && c.Momentum < 1):
+		return fmt.Errorf("%s: momentum %g must lie in [0, 1)", c.Kind, c.Momentum)
+	case !(c.WeightDecay >= 0):
+		return fmt.Errorf("%s: weight_decay %g must not be negative", c.Kind, c.WeightDecay)
+	case !(c.GradClip >= 0):
+		return fmt.Errorf("%s: grad_clip %g must not be negative", c.Kind, c.GradClip)
+	}
+	return nil
+}
+
+// Optimizer updates fp32 master parameters in place. It clips the gradient and counts the steps; the arithmetic is that of
+// its rules, each of which has tensors of its own. Its whole state is Count and Moments. After New it takes no memory.
+type Optimizer struct {
+	Count uint64 // steps done
+
+	config  Config
+	engine  engine.Engine
+	rules   []rule
+	moments []Moment
+}
+
+// rule is how some of the tensors are updated.
+type rule interface {
+	moments() []Moment
+	update(params, grads engine.Buf, s step)
+}
+
+// step is what every rule is told about one step.
+type step struct {
+	lr    float64
+	scale float64 // the gradient is multiplied by this first
+	count uint64  // steps done, this one included
+}
+
+// Moment is one vector of the state: running means of gradients or of their squares, of some tensors end to end.
+type Moment struct {
+	engine.Buf
+	Squares bool // never negative
+}
+
+// New takes the memory of an optimizer for a model of that layout. hidden tells which of its tensors are hidden matrices,
+// with two dimensions; AdamW does not ask.
+func New(e engine.Engine, l gradients.Layout, hidden func(gradients.Tensor) bool, c Config) (*Optimizer, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	o := &Optimizer{config: c, engine: e}
+	if c.Kind == "adamw" {
+		o.rules = []rule{newAdamW(e, l, c)}
+	} else {
+		matrices, others := split(l, hidden)
+		o.rules = []rule{newMuon(e, matrices, c), newAdamW(e, others, c)}
+	}
+	for _, r := range o.rules {
+		o.moments = append(o.moments, r.moments()...)
+	}
+	return o, nil
+}
+
+// split deals the tensors out, in order.
+func split(l gradients.Layout, first func(gradients.Tensor) bool) (yes, no []gradients.Tensor) {
+	for _, t := range l {
+		if first(t) {
+			yes = append(yes, t)
+		} else {
+			no = append(no, t)
+		}
+	}
+	return yes, no
+}
+
+// Step does one update of params by grads at learning rate lr. The gradient counts as if it had been clipped to the
+// global norm first; grads stays as it is. It refuses, changing nothing, when the gradient holds an infinity or is no number.
+func (o *Optimizer) Step(params, grads engine.Buf, lr float64) error {
+	norm := math.Sqrt(o.engine.SumSquares(grads))
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		return fmt.Errorf("%s: the gradient's norm is %g; a lower inner lr or a longer warm-up may help", o.config.Kind, norm)
+	}
+	o.Count++
+	s := step{lr: lr, scale: ClipScale(norm, o.config.GradClip), count: o.Count}
+	for _, r := range o.rules {
+		r.update(params, grads, s)
+	}
+	return nil
+}
+
+// Moments lists the vectors of the state, always the same ones. For adamw: first and second moments, as long as the
+// parameters. For muon: the momentum of the hidden matrices, then first and second moments of all other tensors.
+func (o *Optimizer) Moments() []Moment { return o.moments }
+
+// Reset brings back the state of a new optimizer.
+func (o *Optimizer) Reset() {
+	for _, m := range o.moments {
+		o.engine.Zero(m.Buf)
+	}
+	o.Count = 0
+}
+
+// ClipScale is the factor that brings a gradient of that norm down to limit: limit / (norm + 1e-6), as
+// torch.nn.utils.clip_grad_norm_ has it, 1 if the norm is within the limit or limit is 0.
+func ClipScale(norm, limit float64) float64 {
+	if limit == 0 || norm <= limit {
+		return 1
+	}
+	return limit / (norm + 1e-6)
+}
