@@ -45,6 +45,8 @@ func rules() []rule {
 			why: "the network carries contributions and the log; it looks into neither model nor data nor run file"},
 		{packages: []string{"./checkpoint"}, forbidden: ours, allowed: []string{"./checkpoint", "./aggregator", "./gradients", "./configs", "./internal"},
 			why: "a checkpoint is state, whoever trained it and however it travelled"},
+		{packages: []string{"./bench"}, forbidden: []string{"./swarm", "./checkpoint/ipfs", "./cli"}, deep: true,
+			why: "a simulation has a modelled network instead of sockets and a store"},
 		{packages: ours, except: []string{"./trainer"}, forbidden: []string{"gorgonia.org", "go4.org/unsafe/assume-no-moving-gc", "github.com/chewxy/hm"},
 			why: "the graph is an implementation detail of a replica"},
 		{packages: ours, except: []string{"./swarm", "./checkpoint/ipfs"}, forbidden: []string{"github.com/libp2p", "github.com/multiformats/go-multiaddr"},

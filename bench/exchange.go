@@ -1,0 +1,159 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/skein-train/skein/aggregator"
+)
+
+// exchange is the swarm: a committee of one, the certificates that every worker has seen, and the payloads under way.
+type exchange struct {
+	clock    *Clock
+	net      *Network
+	manifest *aggregator.Manifest
+	member   *aggregator.Member
+	elapsed  time.Duration // that the member knows of
+	ports    []*port
+	genesis  *aggregator.Certificate
+	payloads map[aggregator.Hash]*parcel
+}
+
+// parcel is a payload and when each host has it.
+type parcel struct {
+	bytes   []byte
+	round   aggregator.Seq
+	arrives []time.Duration // by host; 0: it is there
+}
+
+// seat is the committee's host, the one behind the workers'.
+func (x *exchange) seat() int { return len(x.ports) }
+
+// publish sends a certificate to every worker.
+func (x *exchange) publish(c *aggregator.Certificate) {
+	if c.Seq == 0 && c.Kind != aggregator.Closing {
+		x.genesis = c
+		for _, p := range x.ports {
+			p.certs = append(p.certs, c)
+		}
+		return
+	}
+	size := len(c.Encode())
+	for _, p := range x.ports {
+		x.clock.At(x.net.Send(x.seat(), p.host, size, x.clock.now), func() {
+			p.certs = append(p.certs, c)
+			p.news.Broadcast()
+		})
+	}
+	for h, p := range x.payloads { // nobody asks for these any more: every worker has landed all rounds that far back
+		if p.round+keep < c.Seq {
+			delete(x.payloads, h)
+		}
+	}
+}
+
+// keep is how many rounds payloads stay: longer than any worker may lag behind the log.
+const keep = 64
+
+// tell feeds the committee, after what time has passed for it.
+func (x *exchange) tell(ctx context.Context, events func(*aggregator.Rounds)) error {
+	passed := (x.clock.now - x.elapsed).Milliseconds()
+	x.elapsed += time.Duration(passed) * time.Millisecond
+	return x.member.Do(ctx, func(r *aggregator.Rounds) {
+		r.Elapse(aggregator.Millis(passed))
+		events(r)
+	})
+}
+
+// port is one worker's end of the exchange. It implements aggregator.Exchange.
+type port struct {
+	*exchange
+	host  int
+	self  aggregator.PeerID
+	task  *Task
+	certs []*aggregator.Certificate // seen by this worker
+	news  Signal
+	bytes int64 // of its payloads
+	waits time.Duration
+}
+
+// Offer implements aggregator.Exchange: the payload leaves for all others, the committee first.
+func (p *port) Offer(ctx context.Context, c aggregator.Contribution) error {
+	if sha256.Sum256(c.Bytes) != c.Payload {
+		return fmt.Errorf("%w: payload is not the header's", aggregator.ErrMalformed)
+	}
+	round, _ := p.manifest.Schedule.Departs(c.Key.Departure)
+	sent := &parcel{bytes: c.Bytes, round: round, arrives: make([]time.Duration, len(p.ports)+1)}
+	p.payloads[c.Payload] = sent
+	p.bytes += int64(len(c.Bytes))
+	size := len(c.Bytes) + len(c.SignedHeader.Encode())
+	for i := 1; i <= len(p.ports); i++ { // each starts with its neighbour, so that no host's road down is crowded first
+		to := (p.host + i) % (len(p.ports) + 1)
+		sent.arrives[to] = p.net.Send(p.host, to, size, p.clock.now)
+	}
+	return p.deliver(ctx, sent.arrives[p.seat()], c.SignedHeader)
+}
+
+// deliver tells the committee of an offer when it has the payload, and of the round's deadline after that.
+func (p *port) deliver(ctx context.Context, at time.Duration, h aggregator.SignedHeader) error {
+	tell := func(events func(*aggregator.Rounds)) {
+		if err := p.tell(ctx, events); err != nil && p.clock.fail == nil {
+			p.clock.fail = fmt.Errorf("committee: %w", err)
+		}
+	}
+	p.clock.At(at, func() {
+		// A refusal is no error of the offer: the worker learns from the certificate that it is not counted.
+		tell(func(r *aggregator.Rounds) { _ = r.Offer(h) })
+		overdue := time.Duration(p.manifest.Deadline+1) * time.Millisecond
+		p.clock.At(p.clock.now+overdue, func() { tell(func(*aggregator.Rounds) {}) })
+	})
+	return nil
+}
+
+// Next implements aggregator.Exchange.
+func (p *port) Next(_ context.Context, after aggregator.Seq) (*aggregator.Certificate, error) {
+	start := p.clock.now
+	for int(after)+1 >= len(p.certs) {
+		if err := p.news.Wait(p.task); err != nil {
+			return nil, err
+		}
+	}
+	p.waits += p.clock.now - start
+	return p.certs[after+1], nil
+}
+
+// Tip implements aggregator.Exchange.
+func (p *port) Tip() aggregator.Seq { return p.certs[len(p.certs)-1].Seq }
+
+// Open implements aggregator.Exchange: it waits until the payload has arrived.
+func (p *port) Open(_ context.Context, h *aggregator.SignedHeader) (io.ReadCloser, error) {
+	sent := p.payloads[h.Payload]
+	if sent == nil {
+		return nil, fmt.Errorf("payload %s is nowhere", h.Payload.Short())
+	}
+	if wait := sent.arrives[p.host] - p.clock.now; wait > 0 {
+		if err := p.task.Sleep(wait); err != nil {
+			return nil, err
+		}
+		p.waits += wait
+	}
+	return io.NopCloser(bytes.NewReader(sent.bytes)), nil
+}
+
+// Seal implements aggregator.Exchange.
+func (p *port) Seal(ctx context.Context, n aggregator.Seq, root aggregator.Hash) error {
+	if n != p.manifest.Schedule.Rounds() {
+		return nil // contributions carry the others
+	}
+	const report = 64 // bytes
+	p.clock.At(p.net.Send(p.host, p.seat(), report, p.clock.now), func() {
+		if err := p.tell(ctx, func(r *aggregator.Rounds) { r.Reached(p.self, n, root) }); err != nil && p.clock.fail == nil {
+			p.clock.fail = fmt.Errorf("committee: %w", err)
+		}
+	})
+	return nil
+}
