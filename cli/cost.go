@@ -12,10 +12,8 @@ import (
 	"github.com/shirou/gopsutil/v4/disk"
 	"github.com/shirou/gopsutil/v4/mem"
 
-	"github.com/skein-train/skein/aggregator"
 	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/shards"
-	"github.com/skein-train/skein/trainer"
 )
 
 // cost is what a run takes of a machine that joins it with one worker, in bytes.
@@ -29,36 +27,22 @@ type cost struct {
 	Threads  int   `json:"threads"`
 }
 
-// baseline is the memory of a worker before it has a model: code, libraries, network, and blocks kept at hand.
-const baseline = 192 << 20
+// blocks is the memory for what is fetched: parts of checkpoints and token shards on their way to the disk.
+const blocks = 32 << 20
 
 // costOf estimates the cost of a run from its recipe, whose numbers are in range: nothing of that size is taken yet.
-func costOf(c configs.Config, m *aggregator.Manifest, g *gate, method aggregator.Method, quota int64) (cost, error) {
-	replica, err := trainer.Measure(replicaOptions(c, vocabOf(c)), silence{vocab: vocabOf(c), seqLen: c.Data.SeqLen})
+func costOf(c configs.Config, p parts, quota int64) (cost, error) {
+	memory, err := footprintOf(c, p, false)
 	if err != nil {
 		return cost{}, err
 	}
-	layout, err := trainer.LayoutOf(modelOf(c, vocabOf(c)), c.Sync.Fragments)
-	if err != nil {
-		return cost{}, err
-	}
-	vector := 4 * int64(m.Parameters)
-	longest, payload := int64(0), int64(0)
-	for _, f := range layout.Fragments() {
-		longest, payload = max(longest, 4*int64(f.Len())), max(payload, int64(g.limit(f.ID)))
-	}
-	slots := int64(method.Outer(layout, layout.Fragments()[0]).Slots())
-	shared := vector * (1 + slots)
-	private := int64(0)
-	if method.Feedback > 0 {
-		private = vector + longest
-	}
-	loop := shared + private + 3*longest + 2*payload // scratch, the delta that leaves, the sum; a payload and its bytes
-	moments := 3 * vector
+	s := p.sizes()
+	shared := s.vector + s.outer
+	moments := 3 * s.vector
 	return cost{
-		Download: shared, Stream: 17 << 20, Up: payload, Down: payload, Threads: threadsOf(c),
-		Memory: baseline + replica.Total() - replica.Evaluation + loop,
-		Disk:   2*shared + 2*(shared+private+moments) + quota + 96<<20,
+		Download: shared, Stream: 17 << 20, Up: s.payload, Down: s.payload, Threads: threadsOf(c),
+		Memory: memory.total() + blocks,
+		Disk:   2*shared + 2*(shared+s.feedback+moments) + quota + 96<<20,
 	}, nil
 }
 

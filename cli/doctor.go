@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/shirou/gopsutil/v4/mem"
 	"github.com/spf13/cobra"
 
+	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/auto"
 	"github.com/skein-train/skein/trainer/engine/cpu/blas"
@@ -31,16 +31,26 @@ type finding struct {
 
 func newDoctorCommand() *cobra.Command {
 	var asJSON bool
+	var config string
 	cmd := &cobra.Command{
-		Use:   "doctor",
+		Use:   "doctor [--config FILE [KEY=VALUE …]]",
 		Short: "look at this machine: engine, cores, memory, disk, ports, what to install",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Long: "doctor looks at this machine. With --config it predicts the memory that `skein run FILE` takes here at its peak, and says\n" +
+			"what to change if that is more than is free; nothing of that size is allocated.",
+		Example: "  skein doctor\n  skein doctor --config configs/models/124m.yaml train.micro_batch_size=2",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if config == "" {
+				return cobra.NoArgs(cmd, args)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if config != "" {
+				return forecastRun(cmd, config, args, asJSON)
+			}
 			found := examine(runsDir(cmd))
 			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(found)
+				return printJSON(cmd, found)
 			}
 			for _, f := range found {
 				mark := "ok"
@@ -56,7 +66,24 @@ func newDoctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	cmd.Flags().StringVar(&config, "config", "", "run file whose memory to predict; KEY=VALUE overrides its keys")
 	return cmd
+}
+
+func forecastRun(cmd *cobra.Command, file string, overrides []string, asJSON bool) error {
+	c, err := configs.Load(file, overrides)
+	if err != nil {
+		return err
+	}
+	f, err := predict(file, c)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(cmd, f)
+	}
+	f.tell(newConsole(cmd.OutOrStdout()))
+	return nil
 }
 
 func examine(runs string) []finding {

@@ -92,7 +92,7 @@ func (f joinFlags) run(cmd *cobra.Command, addrs []string) error {
 	if err != nil || f.check {
 		return err
 	}
-	debug.SetMemoryLimit(price.Memory)
+	debug.SetMemoryLimit(price.Memory - mapped)
 	if err := remembered(f.dataDir).keep(in, addrs); err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (g *guest) welcome() (cost, error) {
 	if uint64(g.layout.Len()) != m.Parameters || aggregator.LayoutHash(g.layout) != m.LayoutHash {
 		return cost{}, errors.New("the run's model is not the one that its recipe describes: its owner uses another version of skein")
 	}
-	price, err := costOf(g.cfg, &m.Manifest, g.gate, g.method, g.quota)
+	price, err := costOf(g.cfg, g.parts, g.quota)
 	if err != nil {
 		return cost{}, err
 	}

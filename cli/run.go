@@ -85,6 +85,11 @@ func (f runFlags) run(cmd *cobra.Command, file string, overrides []string) error
 	if f.resume && s.dir.finished() {
 		return fmt.Errorf("%s is finished; look at it with: %s", dir, dir.command("sample"))
 	}
+	release, err := s.hold()
+	if err != nil {
+		return err
+	}
+	defer release()
 	if s.corpus, err = prepareCorpus(ctx, cfg, dir.runs(), out); err != nil {
 		return err
 	}
@@ -208,6 +213,7 @@ func (s *session) finish(ctx context.Context) (summary, error) {
 		CommitteeSent: last.SeatSent, CommitteeReceived: last.SeatRecv,
 		DDPBytes:      ddpBytes(len(s.workers), s.layout.Len(), m.Schedule.Steps),
 		CheckpointCID: last.Checkpoint, StateHash: w.loop.Root().String(), WallS: s.report.wall(),
+		PeakMemory: peakMemory(),
 	}
 	var bits float64
 	for _, r := range all {

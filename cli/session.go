@@ -19,23 +19,19 @@ import (
 	"github.com/skein-train/skein/checkpoint/remote"
 	"github.com/skein-train/skein/checkpoint/snapshot"
 	"github.com/skein-train/skein/configs"
-	"github.com/skein-train/skein/gradients"
 	"github.com/skein-train/skein/shards"
 	"github.com/skein-train/skein/swarm"
-	"github.com/skein-train/skein/trainer"
 )
 
 // session is one life of a run on this machine: the local workers, the store, and what they share. On the machine that started
 // the run it holds the committee's seat too.
 type session struct {
-	cfg       configs.Config
-	dir       runDir
-	out       *console
-	log       *slog.Logger
-	corpus    *corpus
-	layout    gradients.Layout
-	method    aggregator.Method
-	gate      *gate
+	cfg    configs.Config
+	dir    runDir
+	out    *console
+	log    *slog.Logger
+	corpus *corpus
+	parts
 	rate      func(step uint64) float32 // the inner learning rate
 	manifest  aggregator.SignedManifest
 	store     *ipfs.Store
@@ -97,16 +93,10 @@ func open(ctx context.Context, steps ...func(context.Context) error) error {
 }
 
 func (s *session) openParts(context.Context) (err error) {
-	if s.layout, err = trainer.LayoutOf(modelOf(s.cfg, vocabOf(s.cfg)), s.cfg.Sync.Fragments); err != nil {
+	if s.parts, err = partsOf(s.cfg); err != nil {
 		return err
 	}
-	if s.rate, err = rateOf(s.cfg); err != nil {
-		return err
-	}
-	if s.method, err = methodOf(s.cfg); err != nil {
-		return err
-	}
-	s.gate, err = newGate(s.method, s.layout)
+	s.rate, err = rateOf(s.cfg)
 	s.cores = newCores(s.cfg)
 	s.caps = swarm.NewCaps(uint64(s.cfg.Swarm.Up), uint64(s.cfg.Swarm.Down))
 	return err

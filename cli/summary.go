@@ -30,6 +30,7 @@ type summary struct {
 	StateHash           string   `json:"state_hash"` // root of the shared state after the last round
 	WallS               float64  `json:"wall_s"`
 	TokensPerS          float64  `json:"tokens_per_s"`
+	PeakMemory          uint64   `json:"peak_memory"` // bytes resident in the last life, on Linux; else 0
 }
 
 // ddpBytes is what one of m workers would send, had they trained data parallel: a ring all-reduce in bf16 every step.

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"bytes"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/skein-train/skein/configs"
+)
+
+// tinyRun is a run file of the size of configs/tiny.yaml.
+func tinyRun(t *testing.T, overrides ...string) configs.Config {
+	t.Helper()
+	c, err := configs.Load("../configs/tiny.yaml", append(overrides, "train.engine=reference"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func forecastOf(t *testing.T, c configs.Config) forecast {
+	t.Helper()
+	f, err := predict("run.yaml", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// A worker's vectors are counted for each worker, and once for each purpose.
+func TestPredictCountsVectors(t *testing.T) {
+	f := forecastOf(t, tinyRun(t, "swarm.local_workers=3"))
+	const vector = 4 * 869504
+	for _, n := range f.Needs {
+		want := map[string]int64{"parameters": vector, "gradients": vector, "inner optimizer": 2 * vector, "anchor": vector, "outer optimizer": vector}[n.Purpose]
+		if want != 0 && (n.Bytes != want || n.Times != 3) {
+			t.Errorf("%+v, want 3 × %d", n, want)
+		}
+	}
+	less := forecastOf(t, tinyRun(t, "swarm.local_workers=3", "train.micro_batch_size=4"))
+	again := forecastOf(t, tinyRun(t, "swarm.local_workers=3", "train.recompute=block"))
+	if less.Total >= f.Total || again.Total >= f.Total {
+		t.Errorf("whole %d bytes, smaller micro-batches %d, blocks computed again %d", f.Total, less.Total, again.Total)
+	}
+}
+
+func TestPredictRemedies(t *testing.T) {
+	c := tinyRun(t)
+	f := forecastOf(t, c)
+	for _, x := range []struct {
+		free float64 // of what the run takes
+		want string
+	}{
+		{.9, "train.micro_batch_size=8 train.recompute=none swarm.local_workers=4"},
+		{.3, "swarm.local_workers="},
+		{.01, "a larger machine"},
+	} {
+		g := f
+		g.Free = uint64(x.free * float64(f.Total))
+		got, err := g.remedy(c)
+		if err != nil || !strings.Contains(got, x.want) {
+			t.Errorf("with %.0f %% free: %q, %v; want %q", 100*x.free, got, err, x.want)
+		}
+	}
+}
+
+func TestForecastIsTold(t *testing.T) {
+	f := forecast{File: "x.yaml", Parameters: 1234567, Workers: 2, Engine: "cpu", Needs: footprint{{"parameters", 1 << 20, 2}, {"none", 0, 2}}, Total: 2 << 20, Free: 1 << 20, Advice: "buy more"}
+	var out bytes.Buffer
+	f.tell(newConsole(&out))
+	for _, want := range []string{"1,234,567 parameters, 2 workers", "parameters          1.0 MiB × 2   =    2.0 MiB", "!!  only 1.0 MiB are free", "→ buy more"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &out)
+		}
+	}
+	if strings.Contains(out.String(), "none") {
+		t.Errorf("what takes nothing is listed:\n%s", &out)
+	}
+}
+
+// The limit is below the prediction by what is no heap, goes away again, and never raises the user's.
+func TestHold(t *testing.T) {
+	f, before := footprint{{"vectors", 1 << 30, 2}}, debug.SetMemoryLimit(-1)
+	release := f.hold()
+	if got := debug.SetMemoryLimit(-1); got != 2<<30-mapped {
+		t.Errorf("limit %d", got)
+	}
+	release()
+	if got := debug.SetMemoryLimit(-1); got != before {
+		t.Errorf("limit %d afterwards", got)
+	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 30))
+	defer f.hold()()
+	if got := debug.SetMemoryLimit(-1); got != 1<<30 {
+		t.Errorf("the user's limit became %d", got)
+	}
+}
