@@ -39,6 +39,8 @@ type Set struct {
 	NormGradSums func(dw, dy, x, w []float32, r float32) float32
 	// NormGrad: dx = dy·w·r − x·c.
 	NormGrad func(dx, dy, x, w []float32, r, c float32)
+	// NormGradAdd: dx = dy·w·r − x·c + skip.
+	NormGradAdd func(dx, dy, x, w, skip []float32, r, c float32)
 
 	// SwiGLU: y = gate·σ(gate)·up.
 	SwiGLU func(y, gate, up []float32)
@@ -59,6 +61,9 @@ type Set struct {
 	Side   int
 	// CopyRows copies rows × cols elements, at least one row, between rows dstRow and srcRow elements apart.
 	CopyRows func(dst *float32, dstRow int, src *float32, srcRow int, rows, cols int)
+	// Widen and Narrow are CopyRows from and to bfloat16. Narrow rounds to nearest, ties to even; a NaN stays one.
+	Widen  func(dst *float32, dstRow int, src *uint16, srcRow int, rows, cols int)
+	Narrow func(dst *uint16, dstRow int, src *float32, srcRow int, rows, cols int)
 	// Tiles multiply small matrices.
 	Tiles Tiles
 }

@@ -32,6 +32,10 @@ var calls = []call{
 		return float64(s.NormGradSums(x[0], x[1], x[2], x[3], a))
 	}},
 	{"NormGrad", 4, func(s *Set, x [][]float32, a, b float32) float64 { s.NormGrad(x[0], x[1], x[2], x[3], a, b); return 0 }},
+	{"NormGradAdd", 5, func(s *Set, x [][]float32, a, b float32) float64 {
+		s.NormGradAdd(x[0], x[1], x[2], x[3], x[4], a, b)
+		return 0
+	}},
 	{"SwiGLU", 3, func(s *Set, x [][]float32, _, _ float32) float64 { s.SwiGLU(x[0], x[1], x[2]); return 0 }},
 	{"SwiGLUGrad", 5, func(s *Set, x [][]float32, _, _ float32) float64 {
 		s.SwiGLUGrad(x[0], x[1], x[2], x[3], x[4])

@@ -3,6 +3,8 @@ package kernels
 import (
 	"math"
 	"unsafe"
+
+	"github.com/skein-train/skein/trainer/engine"
 )
 
 // portable is the family in plain Go: what runs where there is no assembly, and its dumb twin in tests.
@@ -11,9 +13,9 @@ func portable() Set {
 		Name: "portable Go",
 		Add:  add, Mix: mix, Scale: scale, Dot: dot, SumSquares: sumSquares, Max: maximum,
 		SumExp: sumExp, ExpSum: expSum, ExpScale: expScale, SoftmaxGrad: softmaxGrad,
-		Norm: norm, NormGradSums: normGradSums, NormGrad: normGrad,
+		Norm: norm, NormGradSums: normGradSums, NormGrad: normGrad, NormGradAdd: normGradAdd,
 		SwiGLU: swiglu, SwiGLUGrad: swigluGrad, Rotate: rotate, AdamW: adamW,
-		Square: square, Side: 4, CopyRows: copyRows,
+		Square: square, Side: 4, CopyRows: copyRows, Widen: widen, Narrow: narrow,
 		Tiles: Tiles{Cols: 4, Heights: []Height{{4, each(4, tile4)}, {1, each(1, tile1)}}},
 	}
 }
@@ -122,6 +124,13 @@ func normGrad(dx, dy, x, w []float32, r, c float32) {
 	}
 }
 
+func normGradAdd(dx, dy, x, w, skip []float32, r, c float32) {
+	dy, x, w, skip = dy[:len(dx)], x[:len(dx)], w[:len(dx)], skip[:len(dx)]
+	for i := range dx {
+		dx[i] = dy[i]*w[i]*r - x[i]*c + skip[i]
+	}
+}
+
 func swiglu(y, gate, up []float32) {
 	gate, up = gate[:len(y)], up[:len(y)]
 	for i, g := range gate {
@@ -162,6 +171,24 @@ func adamW(p, g, m, v []float32, s *AdamW) {
 func copyRows(dst *float32, dstRow int, src *float32, srcRow int, rows, cols int) {
 	for i := range rows {
 		copy(unsafe.Slice(offset(dst, i*dstRow), cols), unsafe.Slice(offset(src, i*srcRow), cols))
+	}
+}
+
+func widen(dst *float32, dstRow int, src *uint16, srcRow int, rows, cols int) {
+	for i := range rows {
+		to, from := unsafe.Slice(offset(dst, i*dstRow), cols), unsafe.Slice(offset(src, i*srcRow), cols)
+		for j, v := range from {
+			to[j] = engine.FromBF16(v)
+		}
+	}
+}
+
+func narrow(dst *uint16, dstRow int, src *float32, srcRow int, rows, cols int) {
+	for i := range rows {
+		to, from := unsafe.Slice(offset(dst, i*dstRow), cols), unsafe.Slice(offset(src, i*srcRow), cols)
+		for j, v := range from {
+			to[j] = engine.ToBF16(v)
+		}
 	}
 }
 

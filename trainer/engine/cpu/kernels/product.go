@@ -40,8 +40,8 @@ func (t Tiles) Product(m, n, k int, a Operand, b *float32, bRow int, c *float32,
 	}
 }
 
-func offset(p *float32, elements int) *float32 {
-	return (*float32)(unsafe.Add(unsafe.Pointer(p), 4*elements))
+func offset[T float32 | uint16](p *T, elements int) *T {
+	return (*T)(unsafe.Add(unsafe.Pointer(p), int(unsafe.Sizeof(*p))*elements))
 }
 
 // Transpose: dst[j·dstRow + i] = src[i·srcRow + j] for rows × cols elements of src.

@@ -69,6 +69,11 @@ func normGradSumsAVX512(dw []float32, dy []float32, x []float32, w []float32, r 
 //go:noescape
 func normGradAVX512(dx []float32, dy []float32, x []float32, w []float32, r float32, c float32)
 
+// normGradAddAVX512: dx = dy·w·r − x·c + skip
+//
+//go:noescape
+func normGradAddAVX512(dx []float32, dy []float32, x []float32, w []float32, skip []float32, r float32, c float32)
+
 // swigluAVX512: y = gate·σ(gate)·up
 //
 //go:noescape
@@ -98,6 +103,16 @@ func squareAVX512(dst *float32, dstRow int, src *float32, srcRow int)
 //
 //go:noescape
 func copyRowsAVX512(dst *float32, dstRow int, src *float32, srcRow int, rows int, cols int)
+
+// widenAVX512: dst[i,j] = src[i,j], bfloat16 to float32
+//
+//go:noescape
+func widenAVX512(dst *float32, dstRow int, src *uint16, srcRow int, rows int, cols int)
+
+// narrowAVX512: dst[i,j] = src[i,j], float32 to bfloat16, to nearest, ties to even, a NaN stays one
+//
+//go:noescape
+func narrowAVX512(dst *uint16, dstRow int, src *float32, srcRow int, rows int, cols int)
 
 // tile12AVX512: C = A·B or C + A·B, times tiles of 12 rows one below the other, cols ≤ 32 columns
 //
@@ -189,6 +204,11 @@ func normGradSumsAVX2(dw []float32, dy []float32, x []float32, w []float32, r fl
 //go:noescape
 func normGradAVX2(dx []float32, dy []float32, x []float32, w []float32, r float32, c float32)
 
+// normGradAddAVX2: dx = dy·w·r − x·c + skip
+//
+//go:noescape
+func normGradAddAVX2(dx []float32, dy []float32, x []float32, w []float32, skip []float32, r float32, c float32)
+
 // swigluAVX2: y = gate·σ(gate)·up
 //
 //go:noescape
@@ -218,6 +238,16 @@ func squareAVX2(dst *float32, dstRow int, src *float32, srcRow int)
 //
 //go:noescape
 func copyRowsAVX2(dst *float32, dstRow int, src *float32, srcRow int, rows int, cols int)
+
+// widenAVX2: dst[i,j] = src[i,j], bfloat16 to float32
+//
+//go:noescape
+func widenAVX2(dst *float32, dstRow int, src *uint16, srcRow int, rows int, cols int)
+
+// narrowAVX2: dst[i,j] = src[i,j], float32 to bfloat16, to nearest, ties to even, a NaN stays one
+//
+//go:noescape
+func narrowAVX2(dst *uint16, dstRow int, src *float32, srcRow int, rows int, cols int)
 
 // tile6AVX2: C = A·B or C + A·B, times tiles of 6 rows one below the other, cols ≤ 16 columns
 //

@@ -1316,6 +1316,78 @@ done:
 	VZEROUPPER
 	RET
 
+// func normGradAddAVX512(dx []float32, dy []float32, x []float32, w []float32, skip []float32, r float32, c float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normGradAddAVX512(SB), NOSPLIT, $0-128
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dy_base+24(FP), CX
+	MOVQ         x_base+48(FP), DX
+	MOVQ         w_base+72(FP), BX
+	MOVQ         skip_base+96(FP), SI
+	VBROADCASTSS r+120(FP), Z0
+	VBROADCASTSS c+124(FP), Z1
+	MOVQ         dx_len+8(FP), DI
+	XORQ         R8, R8
+	JMP          unrolledTest
+
+unrolled:
+	VMOVUPS      (SI)(R8*4), Z2
+	VMOVUPS      (DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z3, Z2
+	VMOVUPS      (CX)(R8*4), Z3
+	VMOVUPS      (BX)(R8*4), Z4
+	VMULPS       Z4, Z3, Z3
+	VFMADD231PS  Z0, Z3, Z2
+	VMOVUPS      Z2, (AX)(R8*4)
+	VMOVUPS      64(SI)(R8*4), Z2
+	VMOVUPS      64(DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z3, Z2
+	VMOVUPS      64(CX)(R8*4), Z3
+	VMOVUPS      64(BX)(R8*4), Z4
+	VMULPS       Z4, Z3, Z3
+	VFMADD231PS  Z0, Z3, Z2
+	VMOVUPS      Z2, 64(AX)(R8*4)
+	ADDQ         $0x20, R8
+
+unrolledTest:
+	LEAQ 32(R8), R9
+	CMPQ R9, DI
+	JLE  unrolled
+	JMP  singleTest
+
+single:
+	VMOVUPS      (SI)(R8*4), Z2
+	VMOVUPS      (DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z3, Z2
+	VMOVUPS      (CX)(R8*4), Z3
+	VMOVUPS      (BX)(R8*4), Z4
+	VMULPS       Z4, Z3, Z3
+	VFMADD231PS  Z0, Z3, Z2
+	VMOVUPS      Z2, (AX)(R8*4)
+	ADDQ         $0x10, R8
+
+singleTest:
+	LEAQ         16(R8), R9
+	CMPQ         R9, DI
+	JLE          single
+	SUBQ         R8, DI
+	JE           done
+	MOVL         $0xffffffff, R9
+	BZHIL        DI, R9, R9
+	KMOVW        R9, K1
+	VMOVUPS.Z    (SI)(R8*4), K1, Z2
+	VMOVUPS.Z    (DX)(R8*4), K1, Z3
+	VFNMADD231PS Z1, Z3, Z2
+	VMOVUPS.Z    (CX)(R8*4), K1, Z1
+	VMOVUPS.Z    (BX)(R8*4), K1, Z3
+	VMULPS       Z3, Z1, Z1
+	VFMADD231PS  Z0, Z1, Z2
+	VMOVUPS      Z2, K1, (AX)(R8*4)
+
+done:
+	VZEROUPPER
+	RET
+
 // func swigluAVX512(y []float32, gate []float32, up []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·swigluAVX512(SB), NOSPLIT, $0-72
@@ -1882,6 +1954,200 @@ done:
 	JNZ  row
 	VZEROUPPER
 	RET
+
+// func widenAVX512(dst *float32, dstRow int, src *uint16, srcRow int, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·widenAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+16(FP), CX
+	MOVQ dstRow+8(FP), DX
+	SHLQ $0x02, DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x01, BX
+	MOVQ rows+32(FP), SI
+
+row:
+	MOVQ cols+40(FP), DI
+	XORQ R8, R8
+	JMP  unrolledTest
+
+unrolled:
+	VPMOVZXWD (CX)(R8*2), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, (AX)(R8*4)
+	VPMOVZXWD 32(CX)(R8*2), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, 64(AX)(R8*4)
+	ADDQ      $0x20, R8
+
+unrolledTest:
+	LEAQ 32(R8), R9
+	CMPQ R9, DI
+	JLE  unrolled
+	JMP  singleTest
+
+single:
+	VPMOVZXWD (CX)(R8*2), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, (AX)(R8*4)
+	ADDQ      $0x10, R8
+
+singleTest:
+	LEAQ        16(R8), R9
+	CMPQ        R9, DI
+	JLE         single
+	SUBQ        R8, DI
+	JE          done
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
+	VMOVUPS     Z0, K1, (AX)(R8*4)
+
+done:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ SI
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func narrowAVX512(dst *uint16, dstRow int, src *float32, srcRow int, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·narrowAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+16(FP), CX
+	MOVQ dstRow+8(FP), DX
+	SHLQ $0x01, DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ rows+32(FP), SI
+
+row:
+	MOVQ cols+40(FP), DI
+	XORQ R8, R8
+	JMP  unrolledTest
+
+unrolled:
+	VMOVUPS (CX)(R8*4), Z0
+	VPSRLD  $0x10, Z0, Z1
+	VPANDD  lanes00000001<>+0(SB), Z1, Z2
+	VPADDD  Z0, Z2, Z2
+	VPADDD  lanes00007fff<>+0(SB), Z2, Z2
+	VPSRLD  $0x10, Z2, Z2
+	VCMPPS  $0x03, Z0, Z0, K1
+	VPORD   lanes00000040<>+0(SB), Z1, K1, Z2
+	VPMOVDW Z2, (AX)(R8*2)
+	VMOVUPS 64(CX)(R8*4), Z0
+	VPSRLD  $0x10, Z0, Z1
+	VPANDD  lanes00000001<>+0(SB), Z1, Z2
+	VPADDD  Z0, Z2, Z2
+	VPADDD  lanes00007fff<>+0(SB), Z2, Z2
+	VPSRLD  $0x10, Z2, Z2
+	VCMPPS  $0x03, Z0, Z0, K1
+	VPORD   lanes00000040<>+0(SB), Z1, K1, Z2
+	VPMOVDW Z2, 32(AX)(R8*2)
+	ADDQ    $0x20, R8
+
+unrolledTest:
+	LEAQ 32(R8), R9
+	CMPQ R9, DI
+	JLE  unrolled
+	JMP  singleTest
+
+single:
+	VMOVUPS (CX)(R8*4), Z0
+	VPSRLD  $0x10, Z0, Z1
+	VPANDD  lanes00000001<>+0(SB), Z1, Z2
+	VPADDD  Z0, Z2, Z2
+	VPADDD  lanes00007fff<>+0(SB), Z2, Z2
+	VPSRLD  $0x10, Z2, Z2
+	VCMPPS  $0x03, Z0, Z0, K1
+	VPORD   lanes00000040<>+0(SB), Z1, K1, Z2
+	VPMOVDW Z2, (AX)(R8*2)
+	ADDQ    $0x10, R8
+
+singleTest:
+	LEAQ      16(R8), R9
+	CMPQ      R9, DI
+	JLE       single
+	SUBQ      R8, DI
+	JE        done
+	MOVL      $0xffffffff, R9
+	BZHIL     DI, R9, R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (CX)(R8*4), K1, Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z2
+	VPADDD    Z0, Z2, Z2
+	VPADDD    lanes00007fff<>+0(SB), Z2, Z2
+	VPSRLD    $0x10, Z2, Z2
+	VCMPPS    $0x03, Z0, Z0, K2
+	VPORD     lanes00000040<>+0(SB), Z1, K2, Z2
+	VPMOVDW   Z2, K1, (AX)(R8*2)
+
+done:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ SI
+	JNZ  row
+	VZEROUPPER
+	RET
+
+DATA lanes00000001<>+0(SB)/4, $0x00000001
+DATA lanes00000001<>+4(SB)/4, $0x00000001
+DATA lanes00000001<>+8(SB)/4, $0x00000001
+DATA lanes00000001<>+12(SB)/4, $0x00000001
+DATA lanes00000001<>+16(SB)/4, $0x00000001
+DATA lanes00000001<>+20(SB)/4, $0x00000001
+DATA lanes00000001<>+24(SB)/4, $0x00000001
+DATA lanes00000001<>+28(SB)/4, $0x00000001
+DATA lanes00000001<>+32(SB)/4, $0x00000001
+DATA lanes00000001<>+36(SB)/4, $0x00000001
+DATA lanes00000001<>+40(SB)/4, $0x00000001
+DATA lanes00000001<>+44(SB)/4, $0x00000001
+DATA lanes00000001<>+48(SB)/4, $0x00000001
+DATA lanes00000001<>+52(SB)/4, $0x00000001
+DATA lanes00000001<>+56(SB)/4, $0x00000001
+DATA lanes00000001<>+60(SB)/4, $0x00000001
+GLOBL lanes00000001<>(SB), RODATA|NOPTR, $64
+
+DATA lanes00007fff<>+0(SB)/4, $0x00007fff
+DATA lanes00007fff<>+4(SB)/4, $0x00007fff
+DATA lanes00007fff<>+8(SB)/4, $0x00007fff
+DATA lanes00007fff<>+12(SB)/4, $0x00007fff
+DATA lanes00007fff<>+16(SB)/4, $0x00007fff
+DATA lanes00007fff<>+20(SB)/4, $0x00007fff
+DATA lanes00007fff<>+24(SB)/4, $0x00007fff
+DATA lanes00007fff<>+28(SB)/4, $0x00007fff
+DATA lanes00007fff<>+32(SB)/4, $0x00007fff
+DATA lanes00007fff<>+36(SB)/4, $0x00007fff
+DATA lanes00007fff<>+40(SB)/4, $0x00007fff
+DATA lanes00007fff<>+44(SB)/4, $0x00007fff
+DATA lanes00007fff<>+48(SB)/4, $0x00007fff
+DATA lanes00007fff<>+52(SB)/4, $0x00007fff
+DATA lanes00007fff<>+56(SB)/4, $0x00007fff
+DATA lanes00007fff<>+60(SB)/4, $0x00007fff
+GLOBL lanes00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA lanes00000040<>+0(SB)/4, $0x00000040
+DATA lanes00000040<>+4(SB)/4, $0x00000040
+DATA lanes00000040<>+8(SB)/4, $0x00000040
+DATA lanes00000040<>+12(SB)/4, $0x00000040
+DATA lanes00000040<>+16(SB)/4, $0x00000040
+DATA lanes00000040<>+20(SB)/4, $0x00000040
+DATA lanes00000040<>+24(SB)/4, $0x00000040
+DATA lanes00000040<>+28(SB)/4, $0x00000040
+DATA lanes00000040<>+32(SB)/4, $0x00000040
+DATA lanes00000040<>+36(SB)/4, $0x00000040
+DATA lanes00000040<>+40(SB)/4, $0x00000040
+DATA lanes00000040<>+44(SB)/4, $0x00000040
+DATA lanes00000040<>+48(SB)/4, $0x00000040
+DATA lanes00000040<>+52(SB)/4, $0x00000040
+DATA lanes00000040<>+56(SB)/4, $0x00000040
+DATA lanes00000040<>+60(SB)/4, $0x00000040
+GLOBL lanes00000040<>(SB), RODATA|NOPTR, $64
 
 // func tile12AVX512(times int, k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, cols int, accumulate bool)
 // Requires: AVX, AVX512F, BMI2, MMX+
@@ -4405,6 +4671,78 @@ done:
 	VZEROUPPER
 	RET
 
+// func normGradAddAVX2(dx []float32, dy []float32, x []float32, w []float32, skip []float32, r float32, c float32)
+// Requires: AVX, FMA3
+TEXT ·normGradAddAVX2(SB), NOSPLIT, $0-128
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dy_base+24(FP), CX
+	MOVQ         x_base+48(FP), DX
+	MOVQ         w_base+72(FP), BX
+	MOVQ         skip_base+96(FP), SI
+	VBROADCASTSS r+120(FP), Y0
+	VBROADCASTSS c+124(FP), Y1
+	MOVQ         dx_len+8(FP), DI
+	XORQ         R8, R8
+	JMP          unrolledTest
+
+unrolled:
+	VMOVUPS      (SI)(R8*4), Y2
+	VMOVUPS      (DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y3, Y2
+	VMOVUPS      (CX)(R8*4), Y3
+	VMOVUPS      (BX)(R8*4), Y4
+	VMULPS       Y4, Y3, Y3
+	VFMADD231PS  Y0, Y3, Y2
+	VMOVUPS      Y2, (AX)(R8*4)
+	VMOVUPS      32(SI)(R8*4), Y2
+	VMOVUPS      32(DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y3, Y2
+	VMOVUPS      32(CX)(R8*4), Y3
+	VMOVUPS      32(BX)(R8*4), Y4
+	VMULPS       Y4, Y3, Y3
+	VFMADD231PS  Y0, Y3, Y2
+	VMOVUPS      Y2, 32(AX)(R8*4)
+	ADDQ         $0x10, R8
+
+unrolledTest:
+	LEAQ 16(R8), R9
+	CMPQ R9, DI
+	JLE  unrolled
+	JMP  singleTest
+
+single:
+	VMOVUPS      (SI)(R8*4), Y2
+	VMOVUPS      (DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y3, Y2
+	VMOVUPS      (CX)(R8*4), Y3
+	VMOVUPS      (BX)(R8*4), Y4
+	VMULPS       Y4, Y3, Y3
+	VFMADD231PS  Y0, Y3, Y2
+	VMOVUPS      Y2, (AX)(R8*4)
+	ADDQ         $0x08, R8
+
+singleTest:
+	LEAQ         8(R8), R9
+	CMPQ         R9, DI
+	JLE          single
+	SUBQ         R8, DI
+	JE           done
+	LEAQ         laneMasks<>+0(SB), R9
+	NEGQ         DI
+	VMOVUPS      32(R9)(DI*4), Y2
+	VMASKMOVPS   (SI)(R8*4), Y2, Y3
+	VMASKMOVPS   (DX)(R8*4), Y2, Y4
+	VFNMADD231PS Y1, Y4, Y3
+	VMASKMOVPS   (CX)(R8*4), Y2, Y1
+	VMASKMOVPS   (BX)(R8*4), Y2, Y4
+	VMULPS       Y4, Y1, Y1
+	VFMADD231PS  Y0, Y1, Y3
+	VMASKMOVPS   Y3, Y2, (AX)(R8*4)
+
+done:
+	VZEROUPPER
+	RET
+
 // func swigluAVX2(y []float32, gate []float32, up []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·swigluAVX2(SB), NOSPLIT, $0-72
@@ -4920,6 +5258,160 @@ done:
 	ADDQ SI, AX
 	ADDQ DI, CX
 	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func widenAVX2(dst *float32, dstRow int, src *uint16, srcRow int, rows int, cols int)
+// Requires: AVX, AVX2
+TEXT ·widenAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+16(FP), CX
+	MOVQ dstRow+8(FP), DX
+	SHLQ $0x02, DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x01, BX
+	MOVQ rows+32(FP), SI
+
+row:
+	MOVQ cols+40(FP), DI
+	XORQ R8, R8
+	JMP  unrolledTest
+
+unrolled:
+	VPMOVZXWD (CX)(R8*2), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, (AX)(R8*4)
+	VPMOVZXWD 16(CX)(R8*2), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 32(AX)(R8*4)
+	ADDQ      $0x10, R8
+
+unrolledTest:
+	LEAQ 16(R8), R9
+	CMPQ R9, DI
+	JLE  unrolled
+	JMP  singleTest
+
+single:
+	VPMOVZXWD (CX)(R8*2), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, (AX)(R8*4)
+	ADDQ      $0x08, R8
+
+singleTest:
+	LEAQ 8(R8), R9
+	CMPQ R9, DI
+	JLE  single
+	JMP  lastTest
+
+last:
+	MOVWLZX (CX)(R8*2), R9
+	VMOVD   R9, X1
+	VPSLLD  $0x10, Y1, Y1
+	VMOVSS  X1, (AX)(R8*4)
+	INCQ    R8
+
+lastTest:
+	CMPQ R8, DI
+	JLT  last
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ SI
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func narrowAVX2(dst *uint16, dstRow int, src *float32, srcRow int, rows int, cols int)
+// Requires: AVX, AVX2
+TEXT ·narrowAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+16(FP), CX
+	MOVQ dstRow+8(FP), DX
+	SHLQ $0x01, DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ rows+32(FP), SI
+
+row:
+	MOVQ cols+40(FP), DI
+	XORQ R8, R8
+	JMP  unrolledTest
+
+unrolled:
+	VMOVUPS      (CX)(R8*4), Y0
+	VPSRLD       $0x10, Y0, Y1
+	VPAND        lanes00000001<>+0(SB), Y1, Y2
+	VPADDD       Y0, Y2, Y2
+	VPADDD       lanes00007fff<>+0(SB), Y2, Y2
+	VPSRLD       $0x10, Y2, Y2
+	VCMPPS       $0x03, Y0, Y0, Y0
+	VPOR         lanes00000040<>+0(SB), Y1, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X2
+	VMOVUPS      X2, (AX)(R8*2)
+	VMOVUPS      32(CX)(R8*4), Y0
+	VPSRLD       $0x10, Y0, Y1
+	VPAND        lanes00000001<>+0(SB), Y1, Y2
+	VPADDD       Y0, Y2, Y2
+	VPADDD       lanes00007fff<>+0(SB), Y2, Y2
+	VPSRLD       $0x10, Y2, Y2
+	VCMPPS       $0x03, Y0, Y0, Y0
+	VPOR         lanes00000040<>+0(SB), Y1, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X2
+	VMOVUPS      X2, 16(AX)(R8*2)
+	ADDQ         $0x10, R8
+
+unrolledTest:
+	LEAQ 16(R8), R9
+	CMPQ R9, DI
+	JLE  unrolled
+	JMP  singleTest
+
+single:
+	VMOVUPS      (CX)(R8*4), Y0
+	VPSRLD       $0x10, Y0, Y1
+	VPAND        lanes00000001<>+0(SB), Y1, Y2
+	VPADDD       Y0, Y2, Y2
+	VPADDD       lanes00007fff<>+0(SB), Y2, Y2
+	VPSRLD       $0x10, Y2, Y2
+	VCMPPS       $0x03, Y0, Y0, Y0
+	VPOR         lanes00000040<>+0(SB), Y1, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X2
+	VMOVUPS      X2, (AX)(R8*2)
+	ADDQ         $0x08, R8
+
+singleTest:
+	LEAQ 8(R8), R9
+	CMPQ R9, DI
+	JLE  single
+	JMP  lastTest
+
+last:
+	VMOVSS    (CX)(R8*4), X3
+	VPSRLD    $0x10, Y3, Y0
+	VPAND     lanes00000001<>+0(SB), Y0, Y1
+	VPADDD    Y3, Y1, Y1
+	VPADDD    lanes00007fff<>+0(SB), Y1, Y1
+	VPSRLD    $0x10, Y1, Y1
+	VCMPPS    $0x03, Y3, Y3, Y2
+	VPOR      lanes00000040<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VMOVD     X1, R9
+	MOVW      R9, (AX)(R8*2)
+	INCQ      R8
+
+lastTest:
+	CMPQ R8, DI
+	JLT  last
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ SI
 	JNZ  row
 	VZEROUPPER
 	RET

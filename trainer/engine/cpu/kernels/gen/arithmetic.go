@@ -157,6 +157,9 @@ func memory(x float32) operand.Mem {
 	})
 }
 
+// bits is a constant with the same bits in every lane.
+func bits(x uint32) operand.Mem { return memory(math.Float32frombits(x)) }
+
 // maskTable is eight lanes on, then eight off: eight lanes read from n before the middle have the lowest n on.
 func maskTable() operand.Mem {
 	return global("laneMasks", func() {

@@ -129,6 +129,16 @@ func normGrad(m machine) {
 	f.end()
 }
 
+func normGradAdd(m machine) {
+	f := m.begin("normGradAdd", "func(dx, dy, x, w, skip []float32, r, c float32)", "dx = dy·w·r − x·c + skip")
+	p, r, c := f.slices("dx", "dy", "x", "w", "skip"), f.scalar("r"), f.scalar("c")
+	f.each("dx", 2, func(int) {
+		around := f.subMul(f.load(p[4]), f.load(p[2]), c)
+		f.store(p[0], f.addMul(around, f.mul(f.load(p[1]), f.load(p[3])), r))
+	})
+	f.end()
+}
+
 func swiglu(m machine) {
 	f := m.begin("swiglu", "func(y, gate, up []float32)", "y = gate·σ(gate)·up")
 	p := f.slices("y", "gate", "up")
@@ -196,11 +206,11 @@ func copyRows(m machine) {
 	f.end()
 }
 
-func pointer(name string) array { return array{build.Load(build.Param(name), build.GP64())} }
+func pointer(name string) array { return array{base: build.Load(build.Param(name), build.GP64())} }
 
 // halves are the two halves of a row that starts at a pointer parameter.
 func halves(name string, width reg.Register) (lo, hi array) {
-	lo, hi = pointer(name), array{build.GP64()}
+	lo, hi = pointer(name), array{base: build.GP64()}
 	build.LEAQ(operand.Mem{Base: lo.base, Index: width, Scale: 1}, hi.base)
 	return lo, hi
 }

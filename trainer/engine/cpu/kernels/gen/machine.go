@@ -56,10 +56,13 @@ func (f *function) endWith(v vec) {
 }
 
 // array is a slice parameter.
-type array struct{ base reg.Register }
+type array struct {
+	base reg.Register
+	half bool // its elements have two bytes, not four
+}
 
 func (f *function) slice(name string) array {
-	return array{build.Load(build.Param(name).Base(), build.GP64())}
+	return array{base: build.Load(build.Param(name).Base(), build.GP64())}
 }
 
 func (f *function) slices(names ...string) []array {
@@ -140,6 +143,9 @@ func (f *function) mask(n reg.GPVirtual) {
 }
 
 func (f *function) at(a array) operand.Mem {
+	if a.half {
+		return operand.Mem{Base: a.base, Index: f.index, Scale: 2, Disp: f.offset / 2}
+	}
 	return operand.Mem{Base: a.base, Index: f.index, Scale: 4, Disp: f.offset}
 }
 

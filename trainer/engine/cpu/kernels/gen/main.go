@@ -22,7 +22,7 @@ func main() {
 var kernels = []func(machine){
 	add, mix, scale, dot, sumSquares, maximum,
 	sumExp, expSum, expScale, softmaxGrad,
-	norm, normGradSums, normGrad,
+	norm, normGradSums, normGrad, normGradAdd,
 	swiglu, swigluGrad, rotate, adamW,
-	square, copyRows,
+	square, copyRows, widen, narrow,
 }
