@@ -18,42 +18,68 @@ import (
 // Engine is the CPU engine.
 type Engine struct {
 	hostmem.Memory
-	team team
-	mul  multiplier
-	k    kernels.Set
+	team    team
+	compute engine.Type
+	mul     multiplier
+	layers  layers
+	k       kernels.Set
 
 	name  string
 	class uint16
 
 	ropes   map[ropeKey]ropeTable
 	scratch []scratch // one per worker
-	panel   scratch   // the packed factor of a product, which all workers read
-	heads   scratch   // Head's logits
-	losses  scratch   // Head's loss of each row
+	right   scratch   // the packed factor of a product, which all workers read
+	sums    scratch   // what tasks add up apart
+	squares []float64 // the same for SumSquares
+
+	head             engine.Weight // Head's, where it came without a form
+	logits, narrowed scratch       // a block of Head's rows, as F32 and as BF16
+	losses           scratch       // of all its rows
 }
 
 var _ engine.Engine = (*Engine)(nil)
 
 // Open builds the engine. It fails if the named library is not there or the precision is unknown.
 func Open(o engine.Options) (*Engine, error) {
-	if o.Precision != "" && o.Precision != "fp32" {
-		return nil, fmt.Errorf("cpu engine: precision %q: only fp32 is there", o.Precision)
-	}
 	if o.Threads < 0 {
 		return nil, fmt.Errorf("cpu engine: %d threads: want 1 or more, or 0 for one", o.Threads)
 	}
-	mul, lib, err := blas.Open(o.Library)
+	threads := max(o.Threads, 1)
+	e := &Engine{team: team(threads), k: kernels.Best(), ropes: map[ropeKey]ropeTable{}, scratch: make([]scratch, threads)}
+	what, err := e.choose(o)
 	if err != nil {
 		return nil, fmt.Errorf("cpu engine: %w", err)
 	}
-	threads := max(o.Threads, 1)
-	set := kernels.Best()
-	e := &Engine{team: team(threads), mul: multiplierOf(mul), k: set, ropes: map[ropeKey]ropeTable{}, scratch: make([]scratch, threads)}
-	what := fmt.Sprintf("%s %s fp32, %s kernels", lib.Title, lib.Version, set.Name)
+	what += ", " + e.k.Name + " kernels"
 	e.name = fmt.Sprintf("cpu: %s, %s", what, plural(threads, "thread"))
 	e.class = engine.ClassCPU | digest(what)
 	return e, nil
 }
+
+// choose sets how products are computed and describes it.
+func (e *Engine) choose(o engine.Options) (what string, err error) {
+	name := o.Library
+	switch o.Precision {
+	case "", "fp32":
+	case "bf16":
+		e.compute = engine.BF16
+		if name == "" && kernels.Best().Tiles.Cols > 4 {
+			name = "builtin"
+		}
+	default:
+		return "", fmt.Errorf("precision %q: know fp32 and bf16", o.Precision)
+	}
+	mul, lib, err := blas.Open(name)
+	if err != nil {
+		return "", err
+	}
+	e.mul, e.layers = multiplierOf(mul), inFP32{e, e.compute == engine.BF16}
+	return fmt.Sprintf("%s %s %v", lib.Title, lib.Version, e.compute), nil
+}
+
+// Compute: see engine.Engine.
+func (e *Engine) Compute() engine.Type { return e.compute }
 
 // Name says which library, which kernels and how many threads.
 func (e *Engine) Name() string { return e.name }
@@ -64,7 +90,7 @@ func (e *Engine) Class() uint16 { return e.class }
 // Close releases the memory. Libraries stay loaded: they cannot be unloaded safely.
 func (e *Engine) Close() error {
 	e.Release()
-	e.scratch, e.panel, e.heads, e.losses = nil, scratch{}, scratch{}, scratch{}
+	*e = Engine{name: e.name, class: e.class, compute: e.compute}
 	return nil
 }
 

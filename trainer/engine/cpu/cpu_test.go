@@ -15,11 +15,15 @@ func TestBuiltin(t *testing.T)    { conform(t, "builtin") }
 func TestGonum(t *testing.T)      { conform(t, "gonum") }
 
 func conform(t *testing.T, library string) {
-	enginetest.Run(t, func(t *testing.T, threads int) engine.Engine {
-		e, err := cpu.Open(engine.Options{Library: library, Threads: threads})
-		if err != nil {
-			t.Skip(err)
-		}
-		return e
-	}, enginetest.Eps)
+	for precision, eps := range map[string]float64{"fp32": enginetest.Eps, "bf16": enginetest.EpsBF16} {
+		t.Run(precision, func(t *testing.T) {
+			enginetest.Run(t, func(t *testing.T, threads int) engine.Engine {
+				e, err := cpu.Open(engine.Options{Library: library, Precision: precision, Threads: threads})
+				if err != nil {
+					t.Skip(err)
+				}
+				return e
+			}, eps)
+		})
+	}
 }

@@ -1,6 +1,9 @@
 package cpu
 
-import "github.com/skein-train/skein/trainer/engine/cpu/blas"
+import (
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/cpu/blas"
+)
 
 // library multiplies with a library, but for the products where our own is faster. C is cut into fixed blocks.
 type library struct{ blas.Multiplier }
@@ -11,30 +14,39 @@ type library struct{ blas.Multiplier }
 // two rows collide in the cache.
 func ours(tileCols int, p product) bool {
 	const widest = 32
-	return tileCols >= widest && !p.a.Trans && p.b.Trans && p.k <= deepest(p.a) && p.a.Stride%far != 0
+	return tileCols >= widest && !p.a.trans && p.b.trans && p.k <= deepest(p.a) && p.a.stride%far != 0 && !p.round
 }
 
-func (l library) multiply(e *Engine, p product, accumulate bool) {
-	if ours(e.k.Tiles.Cols, p) {
-		packed{}.multiply(e, p, accumulate)
+func (l library) multiply(e *Engine, p product) {
+	if ours(e.k.Tiles.Cols, p) || p.k == 0 {
+		packed{}.multiply(e, p)
 		return
-	}
-	beta := float32(0)
-	if accumulate {
-		beta = 1
 	}
 	block := side(p.m, p.n)
 	across := ceil(p.n, block)
 	e.team.each(ceil(p.m, block)*across, func(worker, task int) {
 		i, j := task/across*block, task%across*block
-		rows, cols := min(block, p.m-i), min(block, p.n-j)
-		part := product{rows, cols, p.k, at(p.a, i, 0), at(p.b, 0, j), at(p.c, i, j)}
-		if p.a.Trans && p.m >= wide {
-			l.multiplyTurned(e, worker, part, beta)
-			return
+		part := p.part(i, j, min(block, p.m-i), min(block, p.n-j))
+		switch {
+		case p.round:
+			l.multiplyRounded(e, worker, part)
+		case p.a.trans && p.m >= wide:
+			l.multiplyTurned(e, worker, part)
+		default:
+			l.sgemm(part)
 		}
-		l.Sgemm(part.m, part.n, part.k, part.a, part.b, beta, part.c)
 	})
+}
+
+func (l library) packs(e *Engine, p product) bool { return ours(e.k.Tiles.Cols, p) }
+
+// sgemm computes a product of F32.
+func (l library) sgemm(p product) {
+	beta := float32(0)
+	if p.accumulate {
+		beta = 1
+	}
+	l.Sgemm(p.m, p.n, p.k, p.a.blas(), p.b.blas(), beta, p.c.blas())
 }
 
 // side × side elements of C are one task: large enough that a library reaches its speed in it, small enough that a few
@@ -52,14 +64,39 @@ func side(m, n int) int {
 // up to half their speed. The gradients of weights are of this kind.
 const wide = 512
 
-func (l library) multiplyTurned(e *Engine, worker int, p product, beta float32) {
+func (l library) multiplyTurned(e *Engine, worker int, p product) {
 	const depth = 256
 	ld := oddLines(depth)
-	piece := blas.Matrix{Data: &e.scratch[worker].take(p.m * ld)[0][0], Stride: ld}
+	mem := e.scratch[worker].take(p.m * ld)[0]
 	for from := 0; from < p.k; from += depth {
-		part := min(depth, p.k-from)
-		e.k.Transpose(piece.Data, ld, at(p.a, 0, from).Data, p.a.Stride, part, p.m)
-		l.Sgemm(p.m, p.n, part, piece, at(p.b, from, 0), beta, p.c)
-		beta = 1
+		part := p
+		part.k, part.b = min(depth, p.k-from), p.b.at(from, 0)
+		part.a = matrix{data: pointerTo(mem), stride: ld}
+		e.k.Transpose(&mem[0], ld, p.a.at(0, from).wide(), p.a.stride, part.k, p.m)
+		part.accumulate = p.accumulate || from > 0
+		l.sgemm(part)
 	}
+}
+
+// multiplyRounded hands the library rounded copies.
+func (l library) multiplyRounded(e *Engine, worker int, p product) {
+	mem := e.scratch[worker].take(p.m*p.k, p.k*p.n, p.m*p.n)
+	part := p
+	part.a, part.b = e.roundedCopy(worker, p, p.a, p.m, p.k, mem[0]), e.roundedCopy(worker, p, p.b, p.k, p.n, mem[1])
+	if p.c.kind == engine.BF16 {
+		part.c = matrix{data: pointerTo(mem[2]), stride: p.n}
+	}
+	l.sgemm(part)
+	if p.c.kind == engine.BF16 {
+		e.k.Narrow(p.c.half(), p.c.stride, &mem[2][0], p.n, p.m, p.n)
+	}
+}
+
+// roundedCopy is op(X) [rows, cols] in mem.
+func (e *Engine) roundedCopy(worker int, p product, x matrix, rows, cols int, mem []float32) matrix {
+	if x.trans {
+		rows, cols = cols, rows
+	}
+	e.copied(worker, p, x, rows, cols, mem, cols)
+	return matrix{data: pointerTo(mem), stride: cols, trans: x.trans}
 }

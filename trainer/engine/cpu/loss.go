@@ -17,17 +17,28 @@ func headRows(n, vocab int) int {
 func (e *Engine) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engine.Buf, n int, l engine.Loss) {
 	v, d, ids := w.Out, w.In, i32(targets)
 	rows := headRows(n, v)
-	logits, losses := e.heads.words(rows*v), e.losses.words(n)
+	if w.Form == nil && rows < n { // the same weight in every block
+		e.head.Master, e.head.Out, e.head.In = w.Master, v, d
+		w = &e.head
+		e.Refresh(w, 2)
+	}
+	all, losses := e.logits.words(rows*v, engine.F32), e.losses.words(n, engine.F32)
+	grads := all
+	if e.compute == engine.BF16 {
+		grads = e.narrowed.words(rows*v, engine.BF16)
+	}
 	for lo := 0; lo < n; lo += rows {
 		hi := min(lo+rows, n)
-		block := logits.Slice(0, (hi-lo)*v)
-		e.Linear(block, x.Slice(lo*d, hi*d), w, hi-lo)
-		e.softmax(f32(block), f32(losses)[lo:hi], ids[lo:hi], v, dx.Len > 0, l.Scale/float32(n), l.Z)
+		logits, dlogits := all.Slice(0, (hi-lo)*v), grads.Slice(0, (hi-lo)*v)
+		e.Linear(logits, x.Slice(lo*d, hi*d), w, hi-lo)
 		if dx.Len == 0 {
+			e.softmax(f32(logits), nil, f32(losses)[lo:hi], ids[lo:hi], v, l.Scale/float32(n), l.Z)
 			continue
 		}
-		e.LinearGrad(dw, block, x.Slice(lo*d, hi*d), hi-lo, v, d, l.Accumulate || lo > 0)
-		e.LinearBack(dx.Slice(lo*d, hi*d), block, w, hi-lo)
+		to := e.view(dlogits)
+		e.softmax(f32(logits), &to, f32(losses)[lo:hi], ids[lo:hi], v, l.Scale/float32(n), l.Z)
+		e.LinearGrad(dw, dlogits, x.Slice(lo*d, hi*d), hi-lo, v, d, l.Accumulate || lo > 0)
+		e.LinearBack(dx.Slice(lo*d, hi*d), dlogits, w, hi-lo)
 	}
 	var sum float64
 	for _, x := range f32(losses) {
@@ -36,17 +47,19 @@ func (e *Engine) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engi
 	f32(loss)[0] = float32(sum / float64(n))
 }
 
-// softmax writes the loss of each row of logits, and if gradient is set replaces the row by its gradient.
-func (e *Engine) softmax(logits, losses []float32, ids []int32, v int, gradient bool, scale, z float32) {
-	e.team.spans(len(ids), v, func(lo, hi int) {
+// softmax writes the loss of each row of logits and, unless grads is nil, its gradient: to grads and to logits, which may be
+// the same.
+func (e *Engine) softmax(logits []float32, grads *view, losses []float32, ids []int32, v int, scale, z float32) {
+	e.team.spans(len(ids), v, func(_, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			row := logits[i*v : i*v+v]
 			top := e.k.Max(row)
 			lse := top + float32(math.Log(float64(e.k.SumExp(row, top))))
 			losses[i] = lse - row[ids[i]]
-			if gradient {
+			if grads != nil {
 				e.k.ExpScale(row, row, lse, scale*(1+2*z*lse))
 				row[ids[i]] -= scale
+				grads.put(i*v, row)
 			}
 		}
 	})

@@ -1,7 +1,7 @@
 package cpu
 
 import (
-	"github.com/skein-train/skein/trainer/engine/cpu/blas"
+	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/cpu/kernels"
 )
 
@@ -9,66 +9,80 @@ import (
 // tile finds its strip side by side; the left one is read where it lies, which libraries do not dare to: their callers may
 // have any shape, ours have many more rows than the tiles' registers and rows that seldom collide in the cache.
 //
-// How the work is cut depends on the shapes and the family of kernels only, and every element of C is summed in order of k.
+// How the work is cut depends on the shapes and types and the family of kernels only, and every element of C is summed in
+// order of k.
 type packed struct{}
 
-// panel is the most elements of the right factor that are packed at once: half of a second-level cache of 1 MiB.
+// panel is the most elements of the right factor that are worked with at once: half of a second-level cache of 1 MiB.
 const panel = 1 << 17
 
 // multiply computes C = A·B, or C + A·B.
-func (packed) multiply(e *Engine, p product, accumulate bool) {
-	width := e.k.Tiles.Cols
-	depth := even(p.k, deepest(p.a))
-	cols := min(p.n, max(1, panel/depth/width)*width)
+func (packed) multiply(e *Engine, p product) {
+	depth, cols := e.cut(p)
 	for j := 0; j < p.n; j += cols {
-		for l := 0; l < p.k; l += depth {
-			n, k := min(cols, p.n-j), min(depth, p.k-l)
-			part := product{p.m, n, k, at(p.a, 0, l), at(p.b, l, j), at(p.c, 0, j)}
-			e.multiplyPanel(part, accumulate || l > 0)
+		for l := 0; l == 0 || l < p.k; l += depth {
+			part := p.part(0, j, p.m, min(cols, p.n-j))
+			part.a, part.b, part.k = p.a.at(0, l), p.b.at(l, j), min(depth, p.k-l)
+			part.accumulate = p.accumulate || l > 0
+			if p.ready.data == nil {
+				part.ready = e.panel(part)
+			} else {
+				part.ready = p.ready.from(j, l)
+			}
+			e.multiplyPanel(part)
 		}
 	}
 }
 
-// deepest is how many terms are summed before C is stored: the more the better until strips and blocks outgrow the
+func (packed) packs(*Engine, product) bool { return true }
+
+// cut says how deep and how wide panels are. A BF16 holds no partial sums: its panels have all of k, and as many columns
+// as make the copies of A worth their while.
+func (e *Engine) cut(p product) (depth, cols int) {
+	least := 1
+	depth = even(p.k, deepest(p.a))
+	if p.c.kind == engine.BF16 {
+		least, depth = 256, max(1, p.k)
+	}
+	width := e.k.Tiles.Cols
+	return depth, min(p.n, max(1, max(least, panel/depth)/width)*width)
+}
+
+// deepest is how many terms are summed before they are stored: the more the better until strips and blocks outgrow the
 // second-level cache. The block of a transposed left factor is a copy and shares it.
-func deepest(a blas.Matrix) int {
-	if a.Trans {
+func deepest(a matrix) int {
+	if a.trans {
 		return 256
 	}
 	return 384
 }
 
-// even is the size of n cut into the fewest pieces that are at most as large as most, all alike.
-func even(n, most int) int { return ceil(n, ceil(n, most)) }
+// even is the size of n cut into the fewest pieces that are at most as large as most, all alike; at least 1.
+func even(n, most int) int { return max(1, ceil(n, max(1, ceil(n, most)))) }
 
-// multiplyPanel packs all of B and takes C block of rows by block of rows.
-func (e *Engine) multiplyPanel(p product, accumulate bool) {
+// multiplyPanel takes C block of rows by block of rows. B is packed.
+func (e *Engine) multiplyPanel(p product) {
 	t := e.k.Tiles
-	strip := p.k * t.Cols
-	packed := e.panel.take(ceil(p.n, t.Cols) * strip)[0]
-	e.team.each(ceil(p.n, t.Cols), func(_, s int) {
-		e.pack(packed[s*strip:], at(p.b, 0, s*t.Cols), p.k, min(t.Cols, p.n-s*t.Cols))
-	})
-	rows := blockRows(p.m, p.n, t.Heights[0].Rows)
+	rows, depth := blockRows(p.m, p.n, t.Heights[0].Rows), even(p.k, deepest(p.a))
 	e.team.each(ceil(p.m, rows), func(worker, task int) {
 		i := task * rows
-		m := min(rows, p.m-i)
-		a, c := e.left(worker, at(p.a, i, 0), m, p.k), at(p.c, i, 0)
-		for s := range ceil(p.n, t.Cols) {
-			j := s * t.Cols
-			t.Product(m, min(t.Cols, p.n-j), p.k, a, &packed[s*strip], t.Cols, at(c, 0, j).Data, c.Stride, accumulate)
+		block := p.part(i, 0, min(rows, p.m-i), p.n)
+		mem := e.scratch[worker].take(max(rows*oddLines(depth), depth*oddLines(rows)), rows*p.n)
+		c, ld := block.c.data, block.c.stride
+		if block.c.kind == engine.BF16 {
+			c, ld = pointerTo(mem[1]), p.n
+		}
+		for l := 0; l == 0 || l < p.k; l += depth {
+			k := min(depth, p.k-l)
+			a := e.left(worker, block, l, k, mem[0])
+			for j := 0; j < p.n; j += t.Cols {
+				t.Product(block.m, min(t.Cols, p.n-j), k, a, p.ready.row(j, l), t.Cols, element(c, j), ld, p.accumulate || l > 0)
+			}
+		}
+		if block.c.kind == engine.BF16 {
+			e.k.Narrow(block.c.half(), block.c.stride, &mem[1][0], ld, block.m, p.n)
 		}
 	})
-}
-
-// pack copies op(B) [k, cols] to rows of a tile's width.
-func (e *Engine) pack(strip []float32, b blas.Matrix, k, cols int) {
-	width := e.k.Tiles.Cols
-	if b.Trans {
-		e.k.Transpose(&strip[0], width, b.Data, b.Stride, cols, k)
-		return
-	}
-	e.k.CopyRows(&strip[0], width, b.Data, b.Stride, k, cols)
 }
 
 // blockRows is how many rows of C one task makes: the block should stay in the cache while strip after strip is added to
@@ -82,23 +96,71 @@ func blockRows(m, n, tile int) int {
 // far is a distance of rows, in elements, at which a tile's rows lie in two of the first-level cache's sets or in one.
 const far = 512
 
-// left is op(A) [m, k] as the tiles read it. Its rows are read in place, unless they would collide in the first-level
-// cache; of a transposed one the tiles want a few elements here and there, so its block is copied together.
-func (e *Engine) left(worker int, a blas.Matrix, m, k int) kernels.Operand {
+// left is columns [l, l+k) of op(A) as the tiles read them. Rows of F32 are read in place, unless they would collide in the
+// first-level cache; of a transposed factor the tiles want a few elements here and there, so its block is copied together.
+func (e *Engine) left(worker int, p product, l, k int, mem []float32) kernels.Operand {
+	a := p.a.at(0, l)
 	switch {
-	case a.Trans:
-		ld := oddLines(m)
-		return kernels.Operand{Data: e.copied(worker, a, k, m, ld), Row: 1, Col: ld}
-	case a.Stride%far == 0:
+	case k == 0:
+		return kernels.Operand{Data: a.wide()}
+	case a.trans:
+		ld := oddLines(p.m)
+		e.copied(worker, p, a, k, p.m, mem, ld)
+		return kernels.Operand{Data: &mem[0], Row: 1, Col: ld}
+	case a.stride%far == 0 || p.round || a.kind == engine.BF16:
 		ld := oddLines(k)
-		return kernels.Operand{Data: e.copied(worker, a, m, k, ld), Row: ld, Col: 1}
+		e.copied(worker, p, a, p.m, k, mem, ld)
+		return kernels.Operand{Data: &mem[0], Row: ld, Col: 1}
 	}
-	return kernels.Operand{Data: a.Data, Row: a.Stride, Col: 1}
+	return kernels.Operand{Data: a.wide(), Row: a.stride, Col: 1}
 }
 
-// copied is the stored matrix with rows ld elements apart, in the worker's scratch memory.
-func (e *Engine) copied(worker int, a blas.Matrix, rows, cols, ld int) *float32 {
-	x := &e.scratch[worker].take(rows * ld)[0][0]
-	e.k.CopyRows(x, ld, a.Data, a.Stride, rows, cols)
-	return x
+// strips is a right factor [k, n] as the tiles want it: strip after strip of a tile's columns, each k rows of them.
+type strips struct {
+	data     []float32
+	k, width int
+}
+
+// stripsLen is the elements of the strips of [k, n].
+func (e *Engine) stripsLen(k, n int) int {
+	width := e.k.Tiles.Cols
+	return ceil(n, width) * width * k
+}
+
+// from is the part from column j, a multiple of the width, and row l on.
+func (s strips) from(j, l int) strips {
+	s.data = s.data[j*s.k+l*s.width:]
+	return s
+}
+
+// row is row l of the strip that starts with column j.
+func (s strips) row(j, l int) *float32 {
+	if len(s.data) == 0 {
+		return nil
+	}
+	return &s.data[j*s.k+l*s.width]
+}
+
+// panel packs all of B in scratch memory.
+func (e *Engine) panel(p product) strips { return e.pack(p, e.right.take(e.stripsLen(p.k, p.n))[0]) }
+
+// pack packs all of B in mem.
+func (e *Engine) pack(p product, mem []float32) strips {
+	s := strips{mem, p.k, e.k.Tiles.Cols}
+	if p.k == 0 {
+		return s
+	}
+	e.team.each(ceil(p.n, s.width), func(worker, task int) {
+		j := task * s.width
+		b, strip, cols := p.b.at(0, j), s.data[j*s.k:][:s.k*s.width], min(s.width, p.n-j)
+		if !b.trans {
+			e.copied(worker, p, b, s.k, cols, strip, s.width)
+			return
+		}
+		e.k.Transpose(&strip[0], s.width, b.wide(), b.stride, cols, s.k)
+		if p.round {
+			e.round(worker, strip)
+		}
+	})
+	return s
 }

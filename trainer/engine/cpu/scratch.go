@@ -8,29 +8,34 @@ import (
 
 // scratch is memory that one worker uses within one call. It grows to the largest call and stays, so that a step
 // like the last one allocates nothing.
-type scratch struct{ block []float32 }
+type scratch struct {
+	block  []float32
+	halves [2048]uint16 // for round
+}
+
+// pieces are up to sixteen parts of a scratch: an array, so that handing them out allocates nothing.
+type pieces [16][]float32
 
 // take returns pieces of the given lengths, each aligned to 64 bytes, holding anything.
-func (s *scratch) take(lengths ...int) [][]float32 {
+func (s *scratch) take(lengths ...int) (p pieces) {
 	const lane = 16 // elements in 64 bytes
 	total := lane
 	for _, n := range lengths {
-		total += (n + lane - 1) / lane * lane
+		total += ceil(n, lane) * lane
 	}
 	if len(s.block) < total {
 		s.block = make([]float32, total)
 	}
 	at := int(-(uintptr(unsafe.Pointer(unsafe.SliceData(s.block))) / 4) % lane)
-	pieces := make([][]float32, len(lengths))
 	for i, n := range lengths {
-		pieces[i] = s.block[at : at+n : at+n]
-		at += (n + lane - 1) / lane * lane
+		p[i] = s.block[at : at+n : at+n]
+		at += ceil(n, lane) * lane
 	}
-	return pieces
+	return p
 }
 
-// words is the scratch memory's first n elements as a Buf; take invalidates it.
-func (s *scratch) words(n int) engine.Buf {
-	x := s.take(n)[0]
-	return engine.Buf{Addr: uintptr(unsafe.Pointer(unsafe.SliceData(x))), Len: n}
+// words is the scratch memory's first n elements of type t as a Buf; take invalidates it.
+func (s *scratch) words(n int, t engine.Type) engine.Buf {
+	x := s.take(t.Words(n))[0]
+	return engine.Buf{Addr: uintptr(pointerTo(x)), Len: len(x)}.At(0, n, t)
 }

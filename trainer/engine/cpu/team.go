@@ -39,10 +39,10 @@ func (t team) each(tasks int, f func(worker, task int)) {
 const taskSize = 1 << 15
 
 // spans cuts n rows of width elements into tasks and runs f on each range of rows [lo, hi).
-func (t team) spans(n, width int, f func(lo, hi int)) {
+func (t team) spans(n, width int, f func(worker, lo, hi int)) {
 	if n == 0 {
 		return
 	}
 	rows := max(1, taskSize/max(1, width))
-	t.each((n+rows-1)/rows, func(_, task int) { f(task*rows, min(n, (task+1)*rows)) })
+	t.each((n+rows-1)/rows, func(worker, task int) { f(worker, task*rows, min(n, (task+1)*rows)) })
 }

@@ -21,7 +21,7 @@ import (
 // bfloat16 is off by 2^-9, or by twice that where two engines round to different neighbours.
 const (
 	Eps     = 2e-5
-	EpsBF16 = 1.2e-2
+	EpsBF16 = 1.6e-2
 )
 
 // Opener returns a fresh engine that uses that many threads. It skips the test if the engine cannot be had.
@@ -205,6 +205,10 @@ func as(t engine.Type, a array) array {
 	}
 	return a
 }
+
+// exact is a with the nearest numbers that a BF16 can hold.
+func exact(a array) array { return as(engine.F32, as(engine.BF16, a)) }
+
 func ints(name string, data []int32) array        { return array{name: name, ints: data} }
 func fresh(g generator, name string, n int) array { return out(name, g.normal(n, 1)) } // overwritten: must not show
 
