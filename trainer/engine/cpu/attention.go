@@ -33,14 +33,14 @@ type head struct {
 }
 
 // newHead lays the matrices out in the worker's scratch memory and fills in keys and values.
-func (e *Engine) newHead(xs view, a engine.Attention, rope ropeTable, worker, task int, gradient bool) head {
+func (e *Engine) newHead(xs view, a engine.Attention, rope ropeTable, w *worker, task int, gradient bool) head {
 	h := head{group: layout(a, task), a: a, e: e, xs: xs, rope: rope, scale: float32(1 / math.Sqrt(float64(a.HeadDim))), ld: oddLines(a.Time)}
 	tall, block, few := a.Time*a.HeadDim, rowBlock*h.ld, rowBlock*a.HeadDim
 	back := 0
 	if gradient {
 		back = 1
 	}
-	mem := e.scratch[worker].take(tall, tall, tall, a.HeadDim*h.ld, block, few,
+	mem := w.take(tall, tall, tall, a.HeadDim*h.ld, block, few,
 		back*a.HeadDim*h.ld, back*block, back*tall, back*tall, back*tall, back*few)
 	h.q, h.k, h.v, h.kT, h.s, h.y = mem[0], mem[1], mem[2], mem[3], mem[4], mem[5]
 	h.vT, h.ds, h.dq, h.dk, h.dv, h.dy = mem[6], mem[7], mem[8], mem[9], mem[10], mem[11]
@@ -71,8 +71,8 @@ func (h *head) turnBack(dxs view, at int, src []float32, scale float32) {
 // Attend: a block of query rows meets all keys up to its end, is turned into weights row by row, and meets the values.
 func (e *Engine) Attend(y, lse, qkv engine.Buf, a engine.Attention) {
 	ys, ls, xs, rope := e.view(y), f32(lse), e.view(qkv), e.rope(a)
-	e.team.each(a.Batch*a.KVHeads, func(worker, task int) {
-		h := e.newHead(xs, a, rope, worker, task, false)
+	e.team.each(a.Batch*a.KVHeads, func(w *worker, task int) {
+		h := e.newHead(xs, a, rope, w, task, false)
 		for i := range h.queries {
 			h.turn(h.q, h.group.q+i*a.HeadDim, h.scale)
 			for lo := 0; lo < a.Time; lo += rowBlock {
@@ -112,8 +112,8 @@ func (h *head) scores(lo, hi int) {
 // AttendGrad makes the weights again from the scores and lse. A task owns its columns of dqkv.
 func (e *Engine) AttendGrad(dqkv, dy, y, lse, qkv engine.Buf, a engine.Attention) {
 	dxs, gs, ys, ls, xs, rope := e.view(dqkv), e.view(dy), e.view(y), f32(lse), e.view(qkv), e.rope(a)
-	e.team.each(a.Batch*a.KVHeads, func(worker, task int) {
-		h := e.newHead(xs, a, rope, worker, task, true)
+	e.team.each(a.Batch*a.KVHeads, func(w *worker, task int) {
+		h := e.newHead(xs, a, rope, w, task, true)
 		for i := range h.queries {
 			h.turn(h.q, h.group.q+i*a.HeadDim, h.scale)
 			for lo := 0; lo < a.Time; lo += rowBlock {

@@ -28,7 +28,6 @@ type Engine struct {
 	class uint16
 
 	ropes   map[ropeKey]ropeTable
-	scratch []scratch // one per worker
 	right   scratch   // the packed factor of a product, which all workers read
 	sums    scratch   // what tasks add up apart
 	squares []float64 // the same for SumSquares
@@ -46,7 +45,7 @@ func Open(o engine.Options) (*Engine, error) {
 		return nil, fmt.Errorf("cpu engine: %d threads: want 1 or more, or 0 for one", o.Threads)
 	}
 	threads := max(o.Threads, 1)
-	e := &Engine{team: team(threads), k: kernels.Best(), ropes: map[ropeKey]ropeTable{}, scratch: make([]scratch, threads)}
+	e := &Engine{team: make(team, threads), k: kernels.Best(), ropes: map[ropeKey]ropeTable{}}
 	what, err := e.choose(o)
 	if err != nil {
 		return nil, fmt.Errorf("cpu engine: %w", err)

@@ -41,8 +41,8 @@ func (e *Engine) Copy(dst, src engine.Buf) {
 // elements runs f on short ranges that make up [0, n), with three pieces of scratch memory as long.
 func (e *Engine) elements(n int, f func(tmp *pieces, at, n int)) {
 	const short = 2048
-	e.team.spans(n, 1, func(worker, lo, hi int) {
-		tmp := e.scratch[worker].take(short, short, short)
+	e.team.spans(n, 1, func(w *worker, lo, hi int) {
+		tmp := w.take(short, short, short)
 		for at := lo; at < hi; at += short {
 			f(&tmp, at, min(short, hi-at))
 		}
@@ -52,7 +52,7 @@ func (e *Engine) elements(n int, f func(tmp *pieces, at, n int)) {
 // Embed copies rows of the table.
 func (e *Engine) Embed(y, table, ids engine.Buf, n, d int) {
 	ys, ts, is := e.view(y), f32(table), i32(ids)
-	e.team.spans(n, d, func(_, lo, hi int) {
+	e.team.spans(n, d, func(_ *worker, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			row := ts[int(is[i])*d:][:d]
 			copy(ys.room(i*d, d, row), row)
@@ -65,9 +65,9 @@ func (e *Engine) Embed(y, table, ids engine.Buf, n, d int) {
 func (e *Engine) EmbedGrad(dtable, dy, ids engine.Buf, n, d int) {
 	const cols = 64
 	ts, gs, is := f32(dtable), e.view(dy), i32(ids)
-	e.team.each(ceil(d, cols), func(worker, task int) {
+	e.team.each(ceil(d, cols), func(w *worker, task int) {
 		lo, hi := task*cols, min(d, (task+1)*cols)
-		tmp := e.scratch[worker].take(cols)[0]
+		tmp := w.take(cols)[0]
 		for i, id := range is[:n] {
 			row := ts[int(id)*d+lo : int(id)*d+hi]
 			e.k.Add(row, row, gs.read(i*d+lo, hi-lo, tmp))

@@ -24,14 +24,14 @@ func (l library) multiply(e *Engine, p product) {
 	}
 	block := side(p.m, p.n)
 	across := ceil(p.n, block)
-	e.team.each(ceil(p.m, block)*across, func(worker, task int) {
+	e.team.each(ceil(p.m, block)*across, func(w *worker, task int) {
 		i, j := task/across*block, task%across*block
 		part := p.part(i, j, min(block, p.m-i), min(block, p.n-j))
 		switch {
 		case p.round:
-			l.multiplyRounded(e, worker, part)
+			l.multiplyRounded(e, w, part)
 		case p.a.trans && p.m >= wide:
-			l.multiplyTurned(e, worker, part)
+			l.multiplyTurned(e, w, part)
 		default:
 			l.sgemm(part)
 		}
@@ -64,10 +64,10 @@ func side(m, n int) int {
 // up to half their speed. The gradients of weights are of this kind.
 const wide = 512
 
-func (l library) multiplyTurned(e *Engine, worker int, p product) {
+func (l library) multiplyTurned(e *Engine, w *worker, p product) {
 	const depth = 256
 	ld := oddLines(depth)
-	mem := e.scratch[worker].take(p.m * ld)[0]
+	mem := w.take(p.m * ld)[0]
 	for from := 0; from < p.k; from += depth {
 		part := p
 		part.k, part.b = min(depth, p.k-from), p.b.at(from, 0)
@@ -79,10 +79,10 @@ func (l library) multiplyTurned(e *Engine, worker int, p product) {
 }
 
 // multiplyRounded hands the library rounded copies.
-func (l library) multiplyRounded(e *Engine, worker int, p product) {
-	mem := e.scratch[worker].take(p.m*p.k, p.k*p.n, p.m*p.n)
+func (l library) multiplyRounded(e *Engine, w *worker, p product) {
+	mem := w.take(p.m*p.k, p.k*p.n, p.m*p.n)
 	part := p
-	part.a, part.b = e.roundedCopy(worker, p, p.a, p.m, p.k, mem[0]), e.roundedCopy(worker, p, p.b, p.k, p.n, mem[1])
+	part.a, part.b = e.roundedCopy(w, p, p.a, p.m, p.k, mem[0]), e.roundedCopy(w, p, p.b, p.k, p.n, mem[1])
 	if p.c.kind == engine.BF16 {
 		part.c = matrix{data: pointerTo(mem[2]), stride: p.n}
 	}
@@ -93,10 +93,10 @@ func (l library) multiplyRounded(e *Engine, worker int, p product) {
 }
 
 // roundedCopy is op(X) [rows, cols] in mem.
-func (e *Engine) roundedCopy(worker int, p product, x matrix, rows, cols int, mem []float32) matrix {
+func (e *Engine) roundedCopy(w *worker, p product, x matrix, rows, cols int, mem []float32) matrix {
 	if x.trans {
 		rows, cols = cols, rows
 	}
-	e.copied(worker, p, x, rows, cols, mem, cols)
+	e.copied(w, p, x, rows, cols, mem, cols)
 	return matrix{data: pointerTo(mem), stride: cols, trans: x.trans}
 }

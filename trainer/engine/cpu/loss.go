@@ -50,7 +50,7 @@ func (e *Engine) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engi
 // softmax writes the loss of each row of logits and, unless grads is nil, its gradient: to grads and to logits, which may be
 // the same.
 func (e *Engine) softmax(logits []float32, grads *view, losses []float32, ids []int32, v int, scale, z float32) {
-	e.team.spans(len(ids), v, func(_, lo, hi int) {
+	e.team.spans(len(ids), v, func(_ *worker, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			row := logits[i*v : i*v+v]
 			top := e.k.Max(row)

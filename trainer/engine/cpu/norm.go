@@ -9,8 +9,8 @@ import (
 // RMSNorm: rows are independent.
 func (e *Engine) RMSNorm(y, rstd, x, w engine.Buf, n, d int, eps float32) {
 	ys, rs, xs, ws := e.view(y), f32(rstd), e.view(x), f32(w)[:d]
-	e.team.spans(n, d, func(worker, lo, hi int) {
-		tmp := e.scratch[worker].take(d, d)
+	e.team.spans(n, d, func(w *worker, lo, hi int) {
+		tmp := w.take(d, d)
 		for i := lo; i < hi; i++ {
 			out := ys.room(i*d, d, tmp[0])
 			rs[i] = e.norm(out, xs.read(i*d, d, tmp[1]), ws, eps)
@@ -29,8 +29,8 @@ func (e *Engine) norm(y, x, w []float32, eps float32) float32 {
 // RMSNormGrad: each task sums its share of dw apart; the shares are added in order.
 func (e *Engine) RMSNormGrad(dx, dw, dy, x, w, rstd, skip engine.Buf, n, d int) {
 	dxs, gs, xs, ws, rs, around := e.view(dx), e.view(dy), e.view(x), f32(w)[:d], f32(rstd), e.view(skip)
-	e.shares(n, f32(dw)[:d], func(worker int, share []float32, lo, hi int) {
-		tmp := e.scratch[worker].take(d, d, d, d)
+	e.shares(n, f32(dw)[:d], func(w *worker, share []float32, lo, hi int) {
+		tmp := w.take(d, d, d, d)
 		for i := lo; i < hi; i++ {
 			at, r := i*d, rs[i]
 			g, from, to := gs.read(at, d, tmp[0]), xs.read(at, d, tmp[1]), dxs.room(at, d, tmp[2])
@@ -47,14 +47,14 @@ func (e *Engine) RMSNormGrad(dx, dw, dy, x, w, rstd, skip engine.Buf, n, d int) 
 
 // shares runs f on the rows [0, n), block by block; what f adds to its share, which starts at zero and is as long as sum,
 // is added to sum, in the order of the blocks.
-func (e *Engine) shares(n int, sum []float32, f func(worker int, share []float32, lo, hi int)) {
+func (e *Engine) shares(n int, sum []float32, f func(w *worker, share []float32, lo, hi int)) {
 	const rows = 128
 	d, tasks := len(sum), ceil(n, rows)
 	all := e.sums.take(tasks * d)[0]
-	e.team.each(tasks, func(worker, task int) {
+	e.team.each(tasks, func(w *worker, task int) {
 		share := all[task*d : task*d+d]
 		clear(share)
-		f(worker, share, task*rows, min(n, (task+1)*rows))
+		f(w, share, task*rows, min(n, (task+1)*rows))
 	})
 	for task := range tasks {
 		e.k.Add(sum, sum, all[task*d:task*d+d])
@@ -66,8 +66,8 @@ func (e *Engine) HeadNorm(y, rstd, qkv, w engine.Buf, a engine.Attention, eps fl
 	ys, rs, xs, ws, d := e.view(y), f32(rstd), e.view(qkv), f32(w), a.HeadDim
 	heads := a.Heads + a.KVHeads
 	width := (heads + a.KVHeads) * d
-	e.team.spans(a.Batch*a.Time, width, func(worker, lo, hi int) {
-		tmp := e.scratch[worker].take(width, width)
+	e.team.spans(a.Batch*a.Time, width, func(w *worker, lo, hi int) {
+		tmp := w.take(width, width)
 		for i := lo; i < hi; i++ {
 			out, row := ys.room(i*width, width, tmp[0]), xs.read(i*width, width, tmp[1])
 			for h := range heads {
@@ -84,8 +84,8 @@ func (e *Engine) HeadNormGrad(dqkv, dw, dy, qkv, w, rstd engine.Buf, a engine.At
 	ds, gs, xs, ws, rs, d := e.view(dqkv), e.view(dy), e.view(qkv), f32(w), f32(rstd), a.HeadDim
 	heads := a.Heads + a.KVHeads
 	width := (heads + a.KVHeads) * d
-	e.shares(a.Batch*a.Time, f32(dw)[:2*d], func(worker int, share []float32, lo, hi int) {
-		tmp := e.scratch[worker].take(width, width, width)
+	e.shares(a.Batch*a.Time, f32(dw)[:2*d], func(w *worker, share []float32, lo, hi int) {
+		tmp := w.take(width, width, width)
 		for i := lo; i < hi; i++ {
 			at := i * width
 			to, g, from := ds.room(at, width, tmp[0]), gs.read(at, width, tmp[1]), xs.read(at, width, tmp[2])

@@ -13,7 +13,7 @@ func (e *Engine) SumSquares(x engine.Buf) float64 {
 	if tasks := ceil(len(xs), taskSize); len(e.squares) < tasks {
 		e.squares = make([]float64, tasks)
 	}
-	e.team.spans(len(xs), 1, func(_, lo, hi int) { e.squares[lo/taskSize] = e.k.SumSquares(xs[lo:hi]) })
+	e.team.spans(len(xs), 1, func(_ *worker, lo, hi int) { e.squares[lo/taskSize] = e.k.SumSquares(xs[lo:hi]) })
 	var s float64
 	for _, v := range e.squares[:ceil(len(xs), taskSize)] {
 		s += v
@@ -35,7 +35,7 @@ func (e *Engine) AdamW(p, g, m, v engine.Buf, decay [][2]int, s engine.AdamW) {
 
 func (e *Engine) adamW(p, g, m, v engine.Buf, lo, hi int, s *kernels.AdamW) {
 	ps, gs, ms, vs := f32(p)[lo:hi], f32(g)[lo:hi], f32(m)[lo:hi], f32(v)[lo:hi]
-	e.team.spans(hi-lo, 1, func(_, lo, hi int) { e.k.AdamW(ps[lo:hi], gs[lo:hi], ms[lo:hi], vs[lo:hi], s) })
+	e.team.spans(hi-lo, 1, func(_ *worker, lo, hi int) { e.k.AdamW(ps[lo:hi], gs[lo:hi], ms[lo:hi], vs[lo:hi], s) })
 }
 
 func adamScalars(s engine.AdamW, decay float32) kernels.AdamW {

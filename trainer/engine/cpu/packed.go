@@ -64,17 +64,17 @@ func even(n, most int) int { return max(1, ceil(n, max(1, ceil(n, most)))) }
 func (e *Engine) multiplyPanel(p product) {
 	t := e.k.Tiles
 	rows, depth := blockRows(p.m, p.n, t.Heights[0].Rows), even(p.k, deepest(p.a))
-	e.team.each(ceil(p.m, rows), func(worker, task int) {
+	e.team.each(ceil(p.m, rows), func(w *worker, task int) {
 		i := task * rows
 		block := p.part(i, 0, min(rows, p.m-i), p.n)
-		mem := e.scratch[worker].take(max(rows*oddLines(depth), depth*oddLines(rows)), rows*p.n)
+		mem := w.take(max(rows*oddLines(depth), depth*oddLines(rows)), rows*p.n)
 		c, ld := block.c.data, block.c.stride
 		if block.c.kind == engine.BF16 {
 			c, ld = pointerTo(mem[1]), p.n
 		}
 		for l := 0; l == 0 || l < p.k; l += depth {
 			k := min(depth, p.k-l)
-			a := e.left(worker, block, l, k, mem[0])
+			a := e.left(w, block, l, k, mem[0])
 			for j := 0; j < p.n; j += t.Cols {
 				t.Product(block.m, min(t.Cols, p.n-j), k, a, p.ready.row(j, l), t.Cols, element(c, j), ld, p.accumulate || l > 0)
 			}
@@ -98,18 +98,18 @@ const far = 512
 
 // left is columns [l, l+k) of op(A) as the tiles read them. Rows of F32 are read in place, unless they would collide in the
 // first-level cache; of a transposed factor the tiles want a few elements here and there, so its block is copied together.
-func (e *Engine) left(worker int, p product, l, k int, mem []float32) kernels.Operand {
+func (e *Engine) left(w *worker, p product, l, k int, mem []float32) kernels.Operand {
 	a := p.a.at(0, l)
 	switch {
 	case k == 0:
 		return kernels.Operand{Data: a.wide()}
 	case a.trans:
 		ld := oddLines(p.m)
-		e.copied(worker, p, a, k, p.m, mem, ld)
+		e.copied(w, p, a, k, p.m, mem, ld)
 		return kernels.Operand{Data: &mem[0], Row: 1, Col: ld}
 	case a.stride%far == 0 || p.round || a.kind == engine.BF16:
 		ld := oddLines(k)
-		e.copied(worker, p, a, p.m, k, mem, ld)
+		e.copied(w, p, a, p.m, k, mem, ld)
 		return kernels.Operand{Data: &mem[0], Row: ld, Col: 1}
 	}
 	return kernels.Operand{Data: a.wide(), Row: a.stride, Col: 1}
@@ -150,16 +150,16 @@ func (e *Engine) pack(p product, mem []float32) strips {
 	if p.k == 0 {
 		return s
 	}
-	e.team.each(ceil(p.n, s.width), func(worker, task int) {
+	e.team.each(ceil(p.n, s.width), func(w *worker, task int) {
 		j := task * s.width
 		b, strip, cols := p.b.at(0, j), s.data[j*s.k:][:s.k*s.width], min(s.width, p.n-j)
 		if !b.trans {
-			e.copied(worker, p, b, s.k, cols, strip, s.width)
+			e.copied(w, p, b, s.k, cols, strip, s.width)
 			return
 		}
 		e.k.Transpose(&strip[0], s.width, b.wide(), b.stride, cols, s.k)
 		if p.round {
-			e.round(worker, strip)
+			e.round(w, strip)
 		}
 	})
 	return s

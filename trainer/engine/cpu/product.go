@@ -96,20 +96,20 @@ func (e *Engine) multiply(p product) {
 }
 
 // copied is the stored matrix as F32 with rows ld elements apart in to, rounded if the product says so.
-func (e *Engine) copied(worker int, p product, x matrix, rows, cols int, to []float32, ld int) {
+func (e *Engine) copied(w *worker, p product, x matrix, rows, cols int, to []float32, ld int) {
 	if x.kind == engine.BF16 {
 		e.k.Widen(&to[0], ld, x.half(), x.stride, rows, cols)
 		return
 	}
 	e.k.CopyRows(&to[0], ld, x.wide(), x.stride, rows, cols)
 	if p.round {
-		e.round(worker, to[:(rows-1)*ld+cols])
+		e.round(w, to[:(rows-1)*ld+cols])
 	}
 }
 
 // round rounds x to bfloat16, in place.
-func (e *Engine) round(worker int, x []float32) {
-	halves := &e.scratch[worker].halves
+func (e *Engine) round(w *worker, x []float32) {
+	halves := &w.halves
 	for len(x) > 0 {
 		n := min(len(x), len(halves))
 		e.k.Narrow(&halves[0], n, &x[0], n, 1, n)

@@ -6,12 +6,9 @@ import (
 	"github.com/skein-train/skein/trainer/engine"
 )
 
-// scratch is memory that one worker uses within one call. It grows to the largest call and stays, so that a step
-// like the last one allocates nothing.
-type scratch struct {
-	block  []float32
-	halves [2048]uint16 // for round
-}
+// scratch is memory for use within one call. It grows to the largest call and stays, so that a step like the last one
+// allocates nothing.
+type scratch struct{ block []float32 }
 
 // pieces are up to sixteen parts of a scratch: an array, so that handing them out allocates nothing.
 type pieces [16][]float32
@@ -23,15 +20,19 @@ func (s *scratch) take(lengths ...int) (p pieces) {
 	for _, n := range lengths {
 		total += ceil(n, lane) * lane
 	}
-	if len(s.block) < total {
-		s.block = make([]float32, total)
-	}
+	s.grow(total)
 	at := int(-(uintptr(unsafe.Pointer(unsafe.SliceData(s.block))) / 4) % lane)
 	for i, n := range lengths {
 		p[i] = s.block[at : at+n : at+n]
 		at += ceil(n, lane) * lane
 	}
 	return p
+}
+
+func (s *scratch) grow(n int) {
+	if len(s.block) < n {
+		s.block = make([]float32, n)
+	}
 }
 
 // words is the scratch memory's first n elements of type t as a Buf; take invalidates it.

@@ -6,32 +6,47 @@ import (
 )
 
 // team is a number of workers that share the tasks of one call.
-type team int
+type team []worker
 
-func (t team) size() int { return int(t) }
+// worker is one of them, with memory for one task.
+type worker struct {
+	scratch
+	halves [2048]uint16
+}
 
-// each runs f once for every task in [0, tasks), in no order, and returns when all are done. worker < team tells the
-// caller whose scratch memory to use.
-func (t team) each(tasks int, f func(worker, task int)) {
-	workers := min(int(t), tasks)
+// each runs f once for every task in [0, tasks), in no order, and returns when all are done.
+func (t team) each(tasks int, f func(w *worker, task int)) {
+	t.level()
+	workers := min(len(t), tasks)
 	if workers <= 1 {
 		for i := range tasks {
-			f(0, i)
+			f(&t[0], i)
 		}
 		return
 	}
 	var next atomic.Int64
-	work := func(worker int) {
+	work := func(w *worker) {
 		for i := next.Add(1) - 1; i < int64(tasks); i = next.Add(1) - 1 {
-			f(worker, int(i))
+			f(w, int(i))
 		}
 	}
 	var others sync.WaitGroup
-	for w := 1; w < workers; w++ {
-		others.Go(func() { work(w) })
+	for i := 1; i < workers; i++ {
+		others.Go(func() { work(&t[i]) })
 	}
-	work(0)
+	work(&t[0])
 	others.Wait()
+}
+
+// level gives every worker as much memory as any of them ever took: who gets the largest task is a matter of chance.
+func (t team) level() {
+	most := 0
+	for i := range t {
+		most = max(most, len(t[i].block))
+	}
+	for i := range t {
+		t[i].grow(most)
+	}
 }
 
 // taskSize is how many elements one task of a row-wise kernel reads: some microseconds of work, and it stays in the
@@ -39,10 +54,10 @@ func (t team) each(tasks int, f func(worker, task int)) {
 const taskSize = 1 << 15
 
 // spans cuts n rows of width elements into tasks and runs f on each range of rows [lo, hi).
-func (t team) spans(n, width int, f func(worker, lo, hi int)) {
+func (t team) spans(n, width int, f func(w *worker, lo, hi int)) {
 	if n == 0 {
 		return
 	}
 	rows := max(1, taskSize/max(1, width))
-	t.each((n+rows-1)/rows, func(worker, task int) { f(worker, task*rows, min(n, (task+1)*rows)) })
+	t.each((n+rows-1)/rows, func(w *worker, task int) { f(w, task*rows, min(n, (task+1)*rows)) })
 }
