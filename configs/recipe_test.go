@@ -52,7 +52,7 @@ func TestRecipeRefuses(t *testing.T) {
 		"relation":      strings.Replace(good, `"model.num_attention_heads":4`, `"model.num_attention_heads":3`, 1),
 		"unsafe name":   strings.Replace(good, `"name":"run"`, `"name":"../run"`, 1),
 		"too long":      `{"name":"` + strings.Repeat("a", MaxRecipe) + `"}`,
-		"later feature": strings.Replace(good, `"train.precision":"fp32"`, `"train.precision":"bf16"`, 1),
+		"later feature": strings.Replace(good, `"sync.topology":"all"`, `"sync.topology":"hub"`, 1),
 	} {
 		if bad == good {
 			t.Fatalf("%s: the test changes nothing", name)

@@ -20,6 +20,9 @@ func Open(o engine.Options) (engine.Engine, error) {
 		}
 		return e, nil
 	case "reference":
+		if o.Precision != "" && o.Precision != "fp32" {
+			return nil, fmt.Errorf("engine reference: precision %q: it computes in float64; choose fp32", o.Precision)
+		}
 		return reference.New(), nil
 	}
 	return nil, fmt.Errorf("engine %q: unknown; choose auto, cpu or reference", o.Kind)

@@ -29,6 +29,7 @@ func TestOpenRefuses(t *testing.T) {
 		{Kind: "cpu", Library: "nonesuch"},
 		{Kind: "cpu", Precision: "fp8"},
 		{Kind: "cpu", Threads: -1},
+		{Kind: "reference", Precision: "bf16"},
 	} {
 		if e, err := auto.Open(o); err == nil {
 			t.Errorf("%+v opened %q, want an error", o, e.Name())
