@@ -3,56 +3,52 @@ package gradients
 import (
 	"fmt"
 	"slices"
-	"strings"
+
+	"github.com/skein-train/skein/internal/codecname"
 )
 
-// zstdSuffix behind a codec's name asks for the zstd stage, e.g. "int8+zstd".
-const zstdSuffix = "+zstd"
-
-// formats lists what New can build. The order is the order of Names; IDs on the wire are never used again.
+// formats lists how values can be written. IDs on the wire are never used again.
 var formats = [...]struct {
 	name  string
 	id    byte
-	width int // bytes of one value in the body
-	build func(tensors []Tensor, n int) format
+	width int // bytes of one value in the body, for the zstd stage
+	build func(groups []int) format
 }{
-	{"f32", 1, 4, func(_ []Tensor, n int) format { return f32(n) }},
-	{"bf16", 2, 2, func(_ []Tensor, n int) format { return bf16(n) }},
-	{"int8", 3, 1, func(ts []Tensor, _ int) format { return newInt8(ts) }},
+	{"f32", 1, 4, func(groups []int) format { return f32(total(groups)) }},
+	{"bf16", 2, 2, func(groups []int) format { return bf16(total(groups)) }},
+	{"int8", 3, 1, newInt8},
+	{"e3m0", 4, 1, newE3M0},
+	{"int4", 5, 1, newInt4},
+	{"2bit", 6, 1, new2Bit},
+	{"1bit", 7, 1, new1Bit},
 }
 
-// Names lists the codecs that New knows.
+// Names lists names that New knows: every way to write values, alone and with the zstd stage, and an example of each way to
+// send less than everything. Package codecname has the grammar.
 func Names() []string {
 	var out []string
-	for _, f := range formats {
-		out = append(out, f.name)
-	}
-	for _, f := range formats {
-		out = append(out, f.name+zstdSuffix)
+	for _, suffix := range []string{"", "+zstd"} {
+		for _, f := range formats {
+			out = append(out, f.name+suffix)
+		}
 	}
 	return out
 }
 
 // New builds the named codec for one fragment of a layout. The layout must be valid and f one of its Fragments.
 func New(name string, l Layout, f Fragment) (Codec, error) {
+	spec, err := codecname.Parse(name)
+	if err != nil {
+		return nil, err
+	}
 	if !slices.Contains(l.Fragments(), f) {
 		return nil, fmt.Errorf("codec %s: fragment %d [%d, %d) is not in the layout", name, f.ID, f.Lo, f.Hi)
 	}
-	base, packed := strings.CutSuffix(name, zstdSuffix)
-	for _, k := range formats {
-		if k.name != base {
-			continue
-		}
-		c := &dense{name: name, n: f.Len(), format: k.build(l.In(f), f.Len())}
-		c.frame = frame{id: k.id, n: c.n, maxBody: c.format.size()}
-		if packed {
-			p, err := newPacker(k.width)
-			if err != nil {
-				return nil, fmt.Errorf("codec %s: %w", name, err)
-			}
-			c.frame.pack = p
-		}
-		return c, nil
+	tensors := l.In(f)
+	switch spec.What {
+	case codecname.All:
+		return newDense(spec, f.Len(), tensors)
+	default:
+		return nil, fmt.Errorf("codec %s: %s is not built yet", name, spec.What)
 	}
-	return nil, fmt.Errorf("codec %q is not known; use one of %s", name, strings.Join(Names(), ", "))
 }

@@ -15,7 +15,8 @@ const (
 
 // frame puts the header in front of a body, and opens it again.
 type frame struct {
-	id      byte
+	id      byte    // how the values are written
+	what    byte    // what is sent
 	n       int     // elements of the fragment
 	maxBody int     // bytes of the largest body, unpacked
 	pack    *packer // nil: bodies travel as they are, and packed ones are refused
@@ -30,7 +31,7 @@ type parcel struct {
 
 func (f frame) appendHeader(dst []byte) []byte {
 	dst = append(dst, magic...)
-	dst = append(dst, frameVersion, f.id, 0, 0)
+	dst = append(dst, frameVersion, f.id, 0, f.what)
 	return binary.LittleEndian.AppendUint64(dst, uint64(f.n))
 }
 
@@ -58,10 +59,10 @@ func (f frame) parse(src []byte) (parcel, error) {
 		return parcel{}, fmt.Errorf("%w: magic % x, expected %q", ErrCorrupt, src[:4], magic)
 	case src[4] != frameVersion:
 		return parcel{}, fmt.Errorf("%w: version %d, this program reads %d", ErrCorrupt, src[4], frameVersion)
-	case src[5] != f.id:
-		return parcel{}, fmt.Errorf("%w: codec %d, expected %d", ErrCorrupt, src[5], f.id)
-	case src[6]&^flagPacked != 0 || src[7] != 0:
-		return parcel{}, fmt.Errorf("%w: unknown flags %#02x %#02x", ErrCorrupt, src[6], src[7])
+	case src[5] != f.id || src[7] != f.what:
+		return parcel{}, fmt.Errorf("%w: codec %d of %d, expected %d of %d", ErrCorrupt, src[5], src[7], f.id, f.what)
+	case src[6]&^flagPacked != 0:
+		return parcel{}, fmt.Errorf("%w: unknown flags %#02x", ErrCorrupt, src[6])
 	case n != uint64(f.n):
 		return parcel{}, fmt.Errorf("%w: %d elements, expected %d", ErrCorrupt, n, f.n)
 	}
@@ -71,7 +72,7 @@ func (f frame) parse(src []byte) (parcel, error) {
 		return p, nil
 	}
 	if f.pack == nil {
-		return parcel{}, fmt.Errorf("%w: body is packed, but the codec is not a %s one", ErrCorrupt, zstdSuffix)
+		return parcel{}, fmt.Errorf("%w: body is packed, but the codec is not a +zstd one", ErrCorrupt)
 	}
 	size, err := f.pack.size(p.body)
 	if err != nil {

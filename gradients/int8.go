@@ -6,24 +6,11 @@ import (
 	"math"
 )
 
-// blockLen is the number of elements that share a scale. A block never spans two tensors, so that a small norm
-// gain next to a large matrix keeps its own scale.
-const blockLen = 4096
-
 // int8Format sends each block as its largest magnitude s and codes −127…127 for x/s. The body is all scales
 // (float32), then all codes.
-type int8Format struct{ ends []int } // the blocks end to end: block b covers [ends[b−1], ends[b])
+type int8Format struct{ ends []int } // of the blocks
 
-func newInt8(tensors []Tensor) int8Format {
-	var f int8Format
-	for _, t := range tensors {
-		hi := t.Off + t.Len()
-		for lo := t.Off; lo < hi; lo += blockLen {
-			f.ends = append(f.ends, min(lo+blockLen, hi))
-		}
-	}
-	return f
-}
+func newInt8(groups []int) format { return int8Format{blocksOf(groups)} }
 
 func (f int8Format) size() int { return 4*len(f.ends) + f.ends[len(f.ends)-1] }
 
@@ -44,32 +31,15 @@ func (f int8Format) encode(body []byte, v Vec) {
 	}
 }
 
-// absMax is the largest magnitude: without the sign, the bits of floats are ordered as the floats are.
-func absMax(v Vec) float32 {
-	var m [4]uint32
-	for ; len(v) >= 4; v = v[4:] {
-		m[0] = max(m[0], math.Float32bits(v[0])&absMask)
-		m[1] = max(m[1], math.Float32bits(v[1])&absMask)
-		m[2] = max(m[2], math.Float32bits(v[2])&absMask)
-		m[3] = max(m[3], math.Float32bits(v[3])&absMask)
-	}
-	for _, x := range v {
-		m[0] = max(m[0], math.Float32bits(x)&absMask)
-	}
-	return math.Float32frombits(max(m[0], m[1], m[2], m[3]))
-}
-
-// quantise writes round(x/s·127), ties to even. Adding 1.5·2^23 makes the float's own rounding do that: what
-// follows is an integer in the low bits, in two's complement.
+// quantise writes round(x/s·127), ties to even.
 func quantise(codes []byte, v Vec, s float32) {
 	if s == 0 {
 		clear(codes)
 		return
 	}
-	const magic = 3 << 22
 	codes = codes[:len(v)]
 	for i, x := range v {
-		codes[i] = byte(math.Float32bits(float32(float32(x/s)*127) + magic))
+		codes[i] = byte(roundBits(float32(x/s) * 127))
 	}
 }
 
