@@ -33,6 +33,7 @@ type Replica struct {
 	seat   shards.Seat // what is left of the reservation: Start and Count move
 	tokens uint64      // trained so far
 	rewarm ramp        // of the learning rate, after joining under way
+	watch  func(Event) // nil: nobody does
 
 	saved []gradients.Vec // host copies for Save where the engine's memory is no host memory
 }

@@ -34,7 +34,7 @@ func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
 	}
 	loss, err = r.backward(ctx)
 	if err == nil && r.inner != nil {
-		err = r.inner.Step(r.params, r.grads, r.schedule(r.step)*r.rewarm.factor(r.step))
+		err = r.update()
 	}
 	if err != nil {
 		return 0, fmt.Errorf("trainer: step %d: %w", r.step, err)
@@ -50,12 +50,12 @@ func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
 func (r *Replica) backward(ctx context.Context) (loss float64, err error) {
 	micros := r.options.BatchSize / r.options.MicroBatchSize
 	r.train.Pass.Scale = 1 / float32(micros)
-	r.train.Refresh(micros)
+	_ = r.part(Event{Op: "refresh"}, func() error { r.train.Refresh(micros); return nil })
 	for i := range micros {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		if err := r.load(r.seat.Start + uint64(i*r.options.MicroBatchSize)); err != nil {
+		if err := r.part(Event{Op: "data"}, func() error { return r.load(r.seat.Start + uint64(i*r.options.MicroBatchSize)) }); err != nil {
 			return 0, err
 		}
 		r.train.Pass.Accumulate = i > 0

@@ -34,7 +34,7 @@ func (o *op) kept() *op {
 	if o.twin != nil {
 		return o.twin
 	}
-	twin := &op{name: o.name, out: o.out.like(), over: o.over, also: o.also, run: o.run}
+	twin := &op{name: o.name, out: o.out.like(), over: o.over, also: o.also, flops: o.flops, moves: o.moves, run: o.run, again: true}
 	for _, v := range o.side {
 		twin.side = append(twin.side, v.like())
 	}

@@ -156,5 +156,5 @@ func (b *Builder) apply(o *op, ins ...*gorgonia.Node) *gorgonia.Node {
 
 // extract stands for a gradient that the op of n wrote to v besides its output.
 func (b *Builder) extract(n *gorgonia.Node, v *Value) *gorgonia.Node {
-	return b.apply(&op{name: "extract", out: v, over: none, run: func(*op) {}}, n)
+	return b.apply(&op{name: "extract", out: v, over: none}, n)
 }

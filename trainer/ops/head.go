@@ -12,14 +12,14 @@ import (
 func (b *Builder) Head(x *gorgonia.Node, w *Param, targets *gorgonia.Node, loss engine.Buf, z float32) *gorgonia.Node {
 	n, d := x.Shape()[0], x.Shape()[1]
 	e, weight := b.engine, b.weight(w)
-	o := &op{name: "head", out: fixed(tensor.Float32, loss), over: none, diff: []bool{true, true, false}}
+	o := &op{name: "head", out: fixed(tensor.Float32, loss), over: none, diff: []bool{true, true, false}, flops: 2 * mul(n, d, w.Node.Shape()[0])}
 	if w.grad == nil {
 		o.run = func(o *op) {
 			e.Head(o.out.buf, engine.Buf{}, engine.Buf{}, o.in(0), weight, o.in(2), n, engine.Loss{})
 		}
 		return b.apply(o, x, w.Node, targets)
 	}
-	o.side = []*Value{typed(ValueOf(x).buf.Type, n, d)}
+	o.side, o.grad, o.flops = []*Value{typed(ValueOf(x).buf.Type, n, d)}, w.grad, 3*o.flops
 	o.run = func(o *op) {
 		e.Head(o.out.buf, o.sides(0), w.grad.buf, o.in(0), weight, o.in(2), n,
 			engine.Loss{Scale: b.pass.Scale, Z: z, Accumulate: b.accumulates(w)})

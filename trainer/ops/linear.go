@@ -20,11 +20,11 @@ func (b *Builder) ToStream(x *gorgonia.Node, w *Param) *gorgonia.Node {
 func (b *Builder) linear(x *gorgonia.Node, w *Param, t engine.Type) *gorgonia.Node {
 	n, k, out := x.Shape()[0], x.Shape()[1], w.Node.Shape()[0]
 	e, weight := b.engine, b.weight(w)
-	return b.apply(&op{name: "linear", out: typed(t, n, out), over: none, diff: []bool{true, true},
+	return b.apply(&op{name: "linear", out: typed(t, n, out), over: none, diff: []bool{true, true}, flops: 2 * mul(n, k, out),
 		run: func(o *op) { e.Linear(o.out.buf, o.in(0), weight, n) },
 		symdiff: func(o *op, dy *gorgonia.Node) gorgonia.Nodes {
 			x := o.keptInput(0)
-			dx := b.apply(&op{name: "linear.grad", out: typed(ValueOf(x).buf.Type, n, k), over: none,
+			dx := b.apply(&op{name: "linear.grad", out: typed(ValueOf(x).buf.Type, n, k), over: none, flops: 4 * mul(n, k, out), grad: w.grad,
 				run: func(o *op) {
 					dy, x := o.in(0), o.in(1)
 					e.LinearGrad(w.grad.buf, dy, x, n, out, k, b.accumulates(w))

@@ -20,7 +20,7 @@ type Skip struct {
 func (b *Builder) RMSNorm(x *gorgonia.Node, w *Param, eps float32) (*gorgonia.Node, *Skip) {
 	n, d := x.Shape()[0], x.Shape()[1]
 	e, skip := b.engine, &Skip{b: b, x: x}
-	y := b.apply(&op{name: "rmsnorm", out: b.activation(n, d), side: []*Value{float32s(n)}, over: none, diff: []bool{true, true},
+	y := b.apply(&op{name: "rmsnorm", out: b.activation(n, d), side: []*Value{float32s(n)}, over: none, diff: []bool{true, true}, flops: 4 * mul(n, d),
 		run: func(o *op) { e.RMSNorm(o.out.buf, o.sides(0), o.in(0), o.in(1), n, d, eps) },
 		symdiff: func(o *op, dy *gorgonia.Node) gorgonia.Nodes {
 			kept := o.kept()
@@ -28,7 +28,7 @@ func (b *Builder) RMSNorm(x *gorgonia.Node, w *Param, eps float32) (*gorgonia.No
 			if skip.grad != nil {
 				ins, over = append(ins, skip.grad), 3
 			}
-			dx := b.apply(&op{name: "rmsnorm.grad", out: float32s(n, d), also: []*Value{kept.side[0]}, over: over,
+			dx := b.apply(&op{name: "rmsnorm.grad", out: float32s(n, d), also: []*Value{kept.side[0]}, over: over, flops: 11 * mul(n, d), grad: w.grad,
 				run: func(o *op) {
 					b.clearGrad(w)
 					around := engine.Buf{}
@@ -45,7 +45,7 @@ func (b *Builder) RMSNorm(x *gorgonia.Node, w *Param, eps float32) (*gorgonia.No
 // Add closes the residual connection: the norm's input + h. It may be called once.
 func (s *Skip) Add(h *gorgonia.Node) *gorgonia.Node {
 	e := s.b.engine
-	return s.b.apply(&op{name: "residual", out: float32s(h.Shape()...), over: 1, diff: []bool{false, true},
+	return s.b.apply(&op{name: "residual", out: float32s(h.Shape()...), over: 1, diff: []bool{false, true}, flops: int64(h.Shape().TotalSize()),
 		run: func(o *op) { e.Add(o.out.buf, o.in(0), o.in(1)) },
 		symdiff: func(_ *op, dy *gorgonia.Node) gorgonia.Nodes {
 			s.grad = dy

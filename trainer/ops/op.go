@@ -31,7 +31,11 @@ type op struct {
 	over int      // the input whose memory the output may take over if nobody needs it later; none: −1
 	diff []bool   // which inputs have a gradient
 
-	run     func(o *op)
+	flops int64  // see Event
+	moves int64  // bytes, see Event, of an op that does not touch all of its operands; 0: it does
+	grad  *Value // the parameter's gradient that it writes besides, if any
+
+	run     func(o *op) // nil: there is nothing to do
 	symdiff func(o *op, grad *gorgonia.Node) gorgonia.Nodes
 
 	b     *Builder
@@ -40,6 +44,7 @@ type op struct {
 	ins   gorgonia.Nodes
 	block *block // that it is part of, nil: none
 	twin  *op    // the same once more, see kept
+	again bool   // it is a twin
 	seq   int    // its turn in the program, set with the memory plan
 	args  []engine.Buf
 }
@@ -80,7 +85,13 @@ func (o *op) Do(vs ...gorgonia.Value) (gorgonia.Value, error) {
 		}
 		o.args[i] = x.buf
 	}
-	o.run(o)
+	switch watch := o.b.pass.Watch; {
+	case o.run == nil:
+	case watch != nil:
+		o.watched(watch)
+	default:
+		o.run(o)
+	}
 	return o.out, nil
 }
 

@@ -8,6 +8,8 @@ type Pass struct {
 	Scale      float32 // factor on the gradient of the loss: 1 / micro-batches, so that gradients become a batch's mean
 	Row        int     // the row that LastRow picks
 
+	Watch func(Event) // if set, is told of every op that has run
+
 	next int // sequence number of the op that has to run next
 }
 
