@@ -27,16 +27,13 @@ func (r *Replica) part(e Event, f func() error) error {
 }
 
 // update takes one optimizer step with the gradients at hand. It reads the gradients twice, for their norm and for itself, and parameters
-// and moments are read and written. AdamW does about 14 operations for a parameter; those of other optimizers are not counted.
+// and moments are read and written.
 func (r *Replica) update() error {
-	e := Event{Op: "optimizer"}
+	e := Event{Op: "optimizer", FLOPs: r.inner.FLOPs()}
 	for _, b := range r.state() {
 		e.Bytes += 8 * int64(b.Len)
 	}
 	e.Bytes += 8 * int64(r.grads.Len)
-	if r.options.Inner.Optimizer == "adamw" {
-		e.FLOPs = 14 * int64(r.Len())
-	}
 	return r.part(e, func() error {
 		return r.inner.Step(r.params, r.grads, r.schedule(r.step)*r.rewarm.factor(r.step))
 	})

@@ -50,6 +50,8 @@ func (s *stretch) decays(from, n int) {
 
 func (a *adamW) moments() []Moment { return []Moment{{Buf: a.first}, {Buf: a.second, Squares: true}} }
 
+func (a *adamW) flops() int64 { return 14 * int64(a.first.Len) }
+
 func (a *adamW) update(params, grads engine.Buf, s step) {
 	scalars := engine.AdamW{
 		LR: float32(s.lr), Beta1: float32(a.config.Beta1), Beta2: float32(a.config.Beta2), Eps: float32(a.config.Eps),

@@ -45,6 +45,13 @@ func newMuon(e engine.Engine, tensors []gradients.Tensor, c Config) *muon {
 
 func (m *muon) moments() []Moment { return []Moment{{Buf: m.momentum}} }
 
+func (m *muon) flops() (sum int64) {
+	for _, t := range m.matrices {
+		sum += orthogonaliseFLOPs(t.rows, t.cols)
+	}
+	return sum
+}
+
 func (m *muon) update(params, grads engine.Buf, s step) {
 	old, fresh := float32(m.config.Momentum), float32((1-m.config.Momentum)*s.scale)
 	keep := float32(1 - s.lr*m.config.WeightDecay)

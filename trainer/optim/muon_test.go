@@ -222,3 +222,30 @@ func TestStepDoesNotDependOnThreads(t *testing.T) {
 		}
 	}
 }
+
+// counting is an engine that counts the arithmetic of its products.
+type counting struct {
+	engine.Engine
+	flops int64
+}
+
+func (c *counting) MatMul(z, x, y engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
+	c.flops += 2 * int64(m) * int64(n) * int64(k)
+	c.Engine.MatMul(z, x, y, transA, transB, m, n, k, accumulate)
+}
+
+func TestFLOPsAreThoseOfTheProducts(t *testing.T) {
+	for _, shape := range [][]int{{5, 5}, {4, 9}, {9, 4}} {
+		e, l := &counting{Engine: reference.New()}, gradients.Layout{{Name: "w", Shape: shape}}
+		o, err := New(e, l, hiddenAll, muonConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Step(e.Alloc(l.Len()), e.Alloc(l.Len()), 0.1); err != nil {
+			t.Fatal(err)
+		}
+		if o.FLOPs() != e.flops || e.flops == 0 {
+			t.Errorf("%v: %d operations announced, %d done", shape, o.FLOPs(), e.flops)
+		}
+	}
+}

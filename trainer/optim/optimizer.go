@@ -52,6 +52,7 @@ type Optimizer struct {
 type rule interface {
 	moments() []Moment
 	update(params, grads engine.Buf, s step)
+	flops() int64
 }
 
 // step is what every rule is told about one step.
@@ -116,6 +117,14 @@ func (o *Optimizer) Step(params, grads engine.Buf, lr float64) error {
 // Moments lists the vectors of the state, always the same ones. For adamw: first and second moments, as long as the
 // parameters. For muon: the momentum of the hidden matrices, then first and second moments of all other tensors.
 func (o *Optimizer) Moments() []Moment { return o.moments }
+
+// FLOPs is the arithmetic of one Step: 14 operations for each of AdamW's parameters and Muon's products, clipping left out.
+func (o *Optimizer) FLOPs() (sum int64) {
+	for _, r := range o.rules {
+		sum += r.flops()
+	}
+	return sum
+}
 
 // Reset brings back the state of a new optimizer.
 func (o *Optimizer) Reset() {

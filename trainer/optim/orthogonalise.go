@@ -33,9 +33,14 @@ func newOrthogonaliser(e engine.Engine, matrices []matrix) *orthogonaliser {
 	return &orthogonaliser{e.Alloc(area), e.Alloc(area), e.Alloc(side * side), e.Alloc(side * side), e}
 }
 
+// orthogonaliseFLOPs is the arithmetic of run's products: A, its square, and what is added to x, in every step.
+func orthogonaliseFLOPs(rows, cols int) int64 {
+	side, long := int64(min(rows, cols)), int64(max(rows, cols))
+	return quinticSteps * 2 * side * side * (long + side + long)
+}
+
 // run works on x [rows, cols] in place: x/‖x‖ has no singular value above 1, and each step takes x to (a·I + b·A + c·A²)·x
-// with A = x·xᵀ, or to x·(a·I + b·A + c·A²) with A = xᵀ·x, whichever A is smaller. A step is
-// 2·side²·(2·max(rows, cols) + side) floating-point operations.
+// with A = x·xᵀ, or to x·(a·I + b·A + c·A²) with A = xᵀ·x, whichever A is smaller.
 func (o *orthogonaliser) run(rows, cols int) {
 	side, tall := min(rows, cols), rows > cols
 	x, y := o.x.Slice(0, rows*cols), o.y.Slice(0, rows*cols)
