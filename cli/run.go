@@ -18,6 +18,7 @@ import (
 
 	"github.com/skein-train/skein/aggregator"
 	"github.com/skein-train/skein/configs"
+	"github.com/skein-train/skein/internal/usage"
 	"github.com/skein-train/skein/swarm"
 )
 
@@ -213,7 +214,7 @@ func (s *session) finish(ctx context.Context) (summary, error) {
 		CommitteeSent: last.SeatSent, CommitteeReceived: last.SeatRecv,
 		DDPBytes:      ddpBytes(len(s.workers), s.layout.Len(), m.Schedule.Steps),
 		CheckpointCID: last.Checkpoint, StateHash: w.loop.Root().String(), WallS: s.report.wall(),
-		PeakMemory: peakMemory(),
+		PeakMemory: usage.PeakMemory(),
 	}
 	var bits float64
 	for _, r := range all {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skein-train/skein/internal/usage"
 	"github.com/skein-train/skein/shards"
 	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/auto"
@@ -43,11 +44,11 @@ func BenchmarkStep(b *testing.B) {
 			}
 			best, bestCPU := math.Inf(1), math.Inf(1)
 			for b.Loop() {
-				start, cpu := time.Now(), cpuSeconds()
+				start, cpu := time.Now(), usage.CPU()
 				if _, err := r.Step(context.Background()); err != nil {
 					b.Fatal(err)
 				}
-				best, bestCPU = min(best, time.Since(start).Seconds()), min(bestCPU, cpuSeconds()-cpu)
+				best, bestCPU = min(best, time.Since(start).Seconds()), min(bestCPU, (usage.CPU()-cpu).Seconds())
 			}
 			tokens := float64(c.batch * c.data.seqLen)
 			b.ReportMetric(tokens/best, "best-tok/s")

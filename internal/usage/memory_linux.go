@@ -1,4 +1,4 @@
-package cli
+package usage
 
 import (
 	"os"
@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// peakMemory is the most memory that this process has had resident, in bytes; 0 if the system does not say.
-func peakMemory() uint64 {
+// PeakMemory is the most memory that the process has had resident, in bytes; 0 if the system does not say.
+func PeakMemory() uint64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
