@@ -15,6 +15,7 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 	if err != nil {
 		return err
 	}
+	merged := w.merged(cert) // before the chain moves on
 	if err := w.chain.Follow(cert); err != nil {
 		return err
 	}
@@ -24,11 +25,13 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 	}
 	f := w.fragment[cert.Key.Fragment]
 	out := Landing{Worker: w, Certificate: cert, Step: s.Step, Tally: flight.Tally}
-	if out.Norm, out.Refused, err = w.fold(ctx, cert, f, flight); err != nil {
+	if out.Norm, out.Refused, err = w.fold(ctx, cert, f, flight, merged); err != nil {
 		return err
 	}
 	s.Seq = n
-	w.roots.changed(f.ID, s)
+	if !w.apart() {
+		w.roots.changed(f.ID, s)
+	}
 	w.merge(f)
 	if err := w.sit(ctx); err != nil {
 		return err
@@ -52,7 +55,7 @@ func (s *State) takeFlight(n Seq) Flight {
 // compare holds the certified root against this worker's own, whoever is counted. The hashing of the state before the
 // landing is over once it returns.
 func (w *Worker) compare(cert *Certificate, flight Flight) error {
-	w.past[w.state.Seq] = w.roots.get()
+	w.past[w.state.Seq] = w.Root()
 	own, known := w.past[cert.Base]
 	if !known { // before the snapshot that this life started from
 		own, known = flight.Base, flight.Base != (Hash{})
@@ -69,13 +72,18 @@ func (w *Worker) compare(cert *Certificate, flight Flight) error {
 }
 
 // fold adds up what the certificate counts, in the order of its list, and takes the outer step along the mean. An
-// empty round changes nothing: no zero vector is averaged in, and the momentum stays as it is.
-func (w *Worker) fold(ctx context.Context, cert *Certificate, f gradients.Fragment, flight Flight) (norm float64, refused int, err error) {
+// empty round changes nothing: no zero vector is averaged in, and the momentum stays as it is. Nor does, for a private method, a
+// round that did not count this worker.
+func (w *Worker) fold(ctx context.Context, cert *Certificate, f gradients.Fragment, flight Flight, merged func(Slot) bool) (norm float64, refused int, err error) {
 	codec, weights := w.codecs[f.ID], cert.Weights()
-	total, own := codec.NewSum(), gradients.Vec(nil)
+	total, own, counted := codec.NewSum(), gradients.Vec(nil), 0
 	for i := range cert.List {
 		h := &cert.List[i].SignedHeader
-		payload, err := w.payload(ctx, h, codec.MaxSize())
+		if !merged(cert.List[i].Slot) {
+			continue
+		}
+		counted++
+		payload, err := w.part(ctx, cert.Seq, h, codec)
 		if err != nil {
 			return 0, 0, fmt.Errorf("payload of %v: %w", h.Worker, err)
 		}
@@ -83,25 +91,49 @@ func (w *Worker) fold(ctx context.Context, cert *Certificate, f gradients.Fragme
 			refused++ // the same bytes are refused by everybody
 			continue
 		}
-		if h.Worker == w.Signer.ID && flight.Sent != nil {
+		if h.Worker == w.Signer.ID && flight.Sent != nil && w.state.Residual != nil {
 			own = w.scratch[:f.Len()]
 			if err := gradients.Decoded(codec, own, payload); err != nil {
 				return 0, 0, err
 			}
 		}
 	}
-	if flight.Sent != nil {
+	if w.state.Residual != nil && flight.Sent != nil {
 		gradients.Settle(f.Of(w.state.Residual), flight.Sent, own)
 	}
-	if len(cert.List) == refused {
+	if counted == refused {
 		return 0, refused, nil
 	}
-	mean, anchor := w.scratch[:f.Len()], f.Of(w.state.Anchor)
+	mean := w.scratch[:f.Len()]
+	if w.Method.Pull != 0 {
+		mean = w.scratch[:2*f.Len()]
+	}
 	total.Mean(mean)
+	return w.advance(cert, f, mean), refused, nil
+}
+
+// part is the payload that a contribution counted in round n goes into the sum with.
+func (w *Worker) part(ctx context.Context, n Seq, h *SignedHeader, codec gradients.Codec) ([]byte, error) {
+	if w.Method.Fresh && !w.gathers(n) && h.Worker == w.Signer.ID {
+		return codec.Append(nil, h.Key, w.fresh(), nil), nil
+	}
+	return w.payload(ctx, h, codec.MaxSize())
+}
+
+// advance takes the outer step along the mean pseudo-gradient and returns that one's norm.
+func (w *Worker) advance(cert *Certificate, f gradients.Fragment, mean gradients.Vec) (norm float64) {
+	anchor, outer := f.Of(w.state.Anchor), cut(w.state.Outer, f)
+	if w.gathers(cert.Seq) {
+		w.gather(mean[:f.Len()])
+		return 0
+	}
+	if w.Method.Pull != 0 {
+		mean = pulled(mean, anchor, w.Method.Pull)
+	}
 	norm = gradients.Norm(mean)
-	w.outer[f.ID].Apply(w.outerStep(cert), mean, anchor, cut(w.state.Outer, f))
+	w.outer[f.ID].Apply(w.outerStep(cert), mean, anchor, outer)
 	gradients.Sub(anchor, anchor, mean)
-	return norm, refused, nil
+	return norm
 }
 
 func (w *Worker) outerStep(cert *Certificate) gradients.Step {

@@ -1,6 +1,10 @@
 package aggregator
 
-import "github.com/skein-train/skein/gradients"
+import (
+	"fmt"
+
+	"github.com/skein-train/skein/gradients"
+)
 
 // Method is a training method as a value made of parts. The methods differ in parts, not in code: each is a short
 // constructor in a file of its own.
@@ -20,4 +24,31 @@ type Method struct {
 	LR func(step uint64) float32
 	// Gradient says that the replica has no inner optimizer: what travels is the gradient itself.
 	Gradient bool
+
+	// Private says that every worker has an anchor and an outer optimizer of its own: the log certifies who took part in what, not
+	// a common state. The last round gathers: it leaves everybody at the mean of all workers' parameters, which is the model.
+	// Such a method has one fragment and no error feedback.
+	Private bool
+	// Peers picks, for a private method, whose contributions a worker merges, itself included, out of the roster that a round
+	// started with; nil: everybody's. It must come to the same groups on every worker. beacon is the one before the round.
+	Peers func(beacon [32]byte, roster []Slot, self Slot) []Slot
+	// Pull is, for a private method, the share of the distance to the mean of the merged anchors that is added to the mean
+	// pseudo-gradient. Contributions then carry anchors: Codec is for twice the fragment (gradients.Both).
+	Pull float32
+	// Fresh says, for a private method whose rounds land when the next one departs, that a worker's own part in what lands is what has
+	// just departed.
+	Fresh bool
+}
+
+// validate reports parts that do not fit together, or the schedule.
+func (m Method) validate(s Schedule) error {
+	switch {
+	case !m.Private && (m.Peers != nil || m.Pull != 0 || m.Fresh):
+		return fmt.Errorf("method %s: only workers with anchors of their own choose peers, are pulled, or merge what is fresh", m.Name)
+	case m.Private && (s.Fragments != 1 || m.Feedback != 0):
+		return fmt.Errorf("method %s: %d fragments and error feedback %g: it has one fragment and no feedback", m.Name, s.Fragments, m.Feedback)
+	case m.Fresh && s.Delay != s.Every:
+		return fmt.Errorf("method %s: a delay of %d steps: what is fresh departs every %d", m.Name, s.Delay, s.Every)
+	}
+	return nil
 }

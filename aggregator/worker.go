@@ -91,7 +91,10 @@ func NewWorker(o Options) (*Worker, error) {
 		w.outer = append(w.outer, o.Method.Outer(o.Layout, f))
 		longest = max(longest, f.Len())
 	}
-	w.scratch = make(gradients.Vec, longest)
+	w.scratch = make(gradients.Vec, 2*longest)
+	if err := o.Method.validate(o.Manifest.Schedule); err != nil {
+		return nil, err
+	}
 	return w, w.open()
 }
 
@@ -142,8 +145,13 @@ func (w *Worker) State() *State { return w.state }
 // Snapshot is everything that Resume needs. Its vectors are the live ones: valid inside Landed.
 func (w *Worker) Snapshot() Snapshot { return w.state.snapshot(w.chain.run, w.Replica) }
 
-// Root is the root of the shared state.
-func (w *Worker) Root() Hash { return w.roots.get() }
+// Root is the root of the shared state. That of a private method is the first one until its last round has landed.
+func (w *Worker) Root() Hash {
+	if w.apart() {
+		return w.Manifest.FirstRoot
+	}
+	return w.roots.get()
+}
 
 // Chain is the log as this worker has folded it.
 func (w *Worker) Chain() *Chain { return w.chain }
@@ -160,11 +168,14 @@ func (w *Worker) Run(ctx context.Context) error {
 			return fmt.Errorf("step %d: %w", step, err)
 		}
 		if n, ok := schedule.Departs(step); ok {
+			if err := w.prepare(ctx, n); err != nil {
+				return fmt.Errorf("step %d: %w", step, err)
+			}
 			if err := w.depart(ctx, n); err != nil {
 				return fmt.Errorf("step %d: round %d departs: %w", step, n, err)
 			}
 		}
-		if n, ok := schedule.Lands(step); ok {
+		if n, ok := schedule.Lands(step); ok && n > w.state.Seq {
 			if err := w.land(ctx, n); err != nil {
 				return fmt.Errorf("step %d: round %d lands: %w", step, n, err)
 			}
@@ -175,7 +186,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			return fmt.Errorf("round %d lands: %w", n, err)
 		}
 	}
-	return w.Exchange.Seal(ctx, w.state.Seq, w.roots.get())
+	return w.Exchange.Seal(ctx, w.state.Seq, w.Root())
 }
 
 // catchUp follows the log to where the state stands and takes the seat that it gives.
@@ -257,7 +268,7 @@ func (w *Worker) step(ctx context.Context, step uint64) error {
 // depart measures how far the replica has moved from the anchor and offers it to the swarm.
 func (w *Worker) depart(ctx context.Context, n Seq) error {
 	s := w.state
-	root := w.roots.get()
+	root := w.Root()
 	if err := w.Exchange.Seal(ctx, s.Seq, root); err != nil {
 		return err
 	}
@@ -274,6 +285,9 @@ func (w *Worker) depart(ctx context.Context, n Seq) error {
 		flight.Sent = sent
 	}
 	s.Flights = append(s.Flights, flight)
+	if w.Method.Fresh && n == 1 {
+		w.begun()
+	}
 	return nil
 }
 
@@ -283,17 +297,24 @@ func (w *Worker) contribution(n Seq, root Hash, tally Tally) (Contribution, grad
 	s, key := w.state, w.Manifest.Schedule.Key(n)
 	f := w.fragment[key.Fragment]
 	delta := make(gradients.Vec, f.Len())
-	w.Replica.Delta(delta, f.Of(s.Anchor), f)
+	if w.gathers(n) {
+		w.position(delta)
+	} else {
+		w.Replica.Delta(delta, f.Of(s.Anchor), f)
+	}
 	if s.Residual != nil {
 		gradients.Compensate(delta, f.Of(s.Residual), w.Method.Feedback)
 	}
 	if !gradients.Finite(delta) {
 		return Contribution{}, nil, errors.New("the pseudo-gradient is not finite: lower inner.lr, or clip gradients with inner.grad_clip")
 	}
-	codec := w.codecs[key.Fragment]
-	payload := codec.Append(nil, key, delta, cut(s.Encoder, f))
+	codec, carried := w.codecs[key.Fragment], delta
+	if w.Method.Pull != 0 {
+		carried = append(delta, s.Anchor...)
+	}
+	payload := codec.Append(nil, key, carried, cut(s.Encoder, f))
 	header := w.Signer.SignHeader(Header{
-		Run: w.chain.run, Key: key, Base: s.Seq, BaseRoot: root, Tokens: tally.Tokens, Loss: tally.Mean(),
+		Run: w.chain.run, Key: key, Base: w.Manifest.Schedule.Base(n), BaseRoot: root, Tokens: tally.Tokens, Loss: tally.Mean(),
 		Payload: sha256.Sum256(payload), Size: uint64(len(payload)), Class: w.Replica.Class(),
 	})
 	if s.Residual == nil {

@@ -1,0 +1,91 @@
+package aggregator
+
+import (
+	"context"
+	"slices"
+
+	"github.com/skein-train/skein/gradients"
+)
+
+// What workers with anchors of their own do differently: whom they merge with, and how they come together at the end.
+
+// apart says whether the workers' anchors differ now.
+func (w *Worker) apart() bool {
+	return w.Method.Private && w.state.Seq < w.Manifest.Schedule.Rounds()
+}
+
+// gathers says whether round n is the one in which workers with anchors of their own come together.
+func (w *Worker) gathers(n Seq) bool { return w.Method.Private && n == w.Manifest.Schedule.Rounds() }
+
+// prepare lands what is under way before a round that gathers departs: what is gathered holds everything.
+func (w *Worker) prepare(ctx context.Context, n Seq) error {
+	for w.gathers(n) && w.state.Seq+1 < n {
+		if err := w.land(ctx, w.state.Seq+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// position writes what a worker offers to be gathered: its parameters, as the way from them to zero.
+func (w *Worker) position(dst gradients.Vec) {
+	zero := w.scratch[:len(dst)]
+	clear(zero)
+	w.Replica.Delta(dst, zero, gradients.Fragment{Hi: len(dst)})
+}
+
+// gather puts the worker at the mean of all positions. Its momentum belongs to the way there.
+func (w *Worker) gather(mean gradients.Vec) {
+	for i, v := range mean {
+		w.state.Anchor[i] = -v
+	}
+	for _, v := range w.state.Outer {
+		clear(v)
+	}
+}
+
+// merged says whose contributions to the coming round this worker merges.
+func (w *Worker) merged(cert *Certificate) func(Slot) bool {
+	everybody := func(Slot) bool { return true }
+	if !w.Method.Private || w.gathers(cert.Seq) {
+		return everybody
+	}
+	self, _ := w.seat()
+	if _, counted := cert.Counts(w.Signer.ID); !counted {
+		return func(Slot) bool { return false }
+	}
+	if w.Method.Peers == nil {
+		return everybody
+	}
+	peers := w.Method.Peers(w.chain.tip.Beacon, w.chain.roster.Slots(), self)
+	return func(s Slot) bool { return slices.Contains(peers, s) }
+}
+
+// fresh is how far the replica has moved from the anchor by now.
+func (w *Worker) fresh() gradients.Vec {
+	all := gradients.Fragment{Hi: w.Layout.Len()}
+	delta := make(gradients.Vec, all.Len())
+	w.Replica.Delta(delta, w.state.Anchor, all)
+	return delta
+}
+
+// begun takes, when the first round departs, the outer step that no round lands for: along this worker's own part of a mean
+// in which there is nothing yet from the others. From then on every departure holds the steps since the one before.
+func (w *Worker) begun() {
+	mean := w.fresh()
+	gradients.Scale(1/float32(len(w.chain.roster.active))).Apply(gradients.Step{}, mean, nil, nil)
+	w.outer[0].Apply(gradients.Step{Inner: w.state.Step, Outer: 1}, mean, w.state.Anchor, w.state.Outer)
+	gradients.Sub(w.state.Anchor, w.state.Anchor, mean)
+	w.Replica.Write(w.state.Anchor, gradients.Fragment{Hi: len(mean)})
+}
+
+// pulled adds, to the mean pseudo-gradient in the first half of means, a share of the way from the mean anchor in the second half
+// to this worker's.
+func pulled(means, anchor gradients.Vec, share float32) gradients.Vec {
+	n := len(anchor)
+	mean, centre := means[:n], means[n:2*n]
+	for i := range mean {
+		mean[i] += float32(share * (anchor[i] - centre[i]))
+	}
+	return mean
+}
