@@ -40,7 +40,8 @@ func orthogonaliseFLOPs(rows, cols int) int64 {
 }
 
 // run works on x [rows, cols] in place: x/‖x‖ has no singular value above 1, and each step takes x to (a·I + b·A + c·A²)·x
-// with A = x·xᵀ, or to x·(a·I + b·A + c·A²) with A = xᵀ·x, whichever A is smaller.
+// with A = x·xᵀ, or to x·(a·I + b·A + c·A²) with A = xᵀ·x, whichever A is smaller. A is symmetric, so that A·Aᵀ, which engines
+// like to multiply, is A².
 func (o *orthogonaliser) run(rows, cols int) {
 	side, tall := min(rows, cols), rows > cols
 	x, y := o.x.Slice(0, rows*cols), o.y.Slice(0, rows*cols)
