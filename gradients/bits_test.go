@@ -19,9 +19,12 @@ const packedBits = "beafcb8104928f2ef98c3114ac24709caaf51d91452a4c4d3d627d7cb75a
 
 // codecBits has the same for payloads and states of one codec each.
 var codecBits = map[string]string{
-	"e3m0": "2f8ed8c97dcda8711b05b8fb013b3496ec84d9367b579cfdd47b0bb74b97bf4b",
-	"int4": "9a23bfb2fe8bb15b34c6ffec5b3d12a6703181c7c69439716028867a7cda0b49",
-	"2bit": "2957b9ecc89e835954ea9dbf16f2bb76c70d785fa5fe1884a0851a7cd3516010",
+	"e3m0":               "2f8ed8c97dcda8711b05b8fb013b3496ec84d9367b579cfdd47b0bb74b97bf4b",
+	"int4":               "9a23bfb2fe8bb15b34c6ffec5b3d12a6703181c7c69439716028867a7cda0b49",
+	"2bit":               "2957b9ecc89e835954ea9dbf16f2bb76c70d785fa5fe1884a0851a7cd3516010",
+	"topk:64/4096+2bit":  "f46c99a84962934827eeed62503ab1b287718e103adfdf2ff609e479d2a9f97e",
+	"topk:64/64x64+int8": "ddc6fb5864fc03627c13f61b457c783ac7b0efa9afbd9f4e6d59eb4185a10627",
+
 	"1bit": "53297696a288c7c1fad5e88911f71e78f466b54dafbaa041258b5cfb57d0637e",
 }
 

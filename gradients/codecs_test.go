@@ -10,7 +10,7 @@ import (
 )
 
 func TestEveryCodecConforms(t *testing.T) {
-	for _, name := range gradients.Names() {
+	for _, name := range append(gradients.Names(), sparseNames()...) {
 		t.Run(name, func(t *testing.T) { codectest.Run(t, maker(name)) })
 	}
 }
@@ -48,4 +48,9 @@ func codecFor(t rapid.TB, name string, lengths ...int) (gradients.Codec, gradien
 		t.Fatal(err)
 	}
 	return c, l.Fragments()[0]
+}
+
+// sparseNames covers each way to send less than everything, with few and many bits a value.
+func sparseNames() []string {
+	return []string{"topk:64/4096+2bit", "topk:3/100+f32", "topk:1/1+int8", "topk:100/65536+bf16+zstd", "topk:64/64x64+2bit", "topk:16/16x16+e3m0+zstd"}
 }

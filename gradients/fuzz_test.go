@@ -26,10 +26,12 @@ func FuzzF32Zstd(f *testing.F)  { fuzzCodec(f, "f32+zstd", 1) }
 func FuzzBF16Zstd(f *testing.F) { fuzzCodec(f, "bf16+zstd", 2) }
 func FuzzInt8Zstd(f *testing.F) { fuzzCodec(f, "int8+zstd", 3) }
 
-func FuzzE3M0(f *testing.F) { fuzzCodec(f, "e3m0", 4) }
-func FuzzInt4(f *testing.F) { fuzzCodec(f, "int4", 5) }
-func Fuzz2Bit(f *testing.F) { fuzzCodec(f, "2bit", 6) }
-func Fuzz1Bit(f *testing.F) { fuzzCodec(f, "1bit", 7) }
+func FuzzE3M0(f *testing.F)     { fuzzCodec(f, "e3m0", 4) }
+func FuzzInt4(f *testing.F)     { fuzzCodec(f, "int4", 5) }
+func Fuzz2Bit(f *testing.F)     { fuzzCodec(f, "2bit", 6) }
+func Fuzz1Bit(f *testing.F)     { fuzzCodec(f, "1bit", 7) }
+func FuzzTopK(f *testing.F)     { fuzzCodec(f, "topk:5/64+2bit", 6) }
+func FuzzTopKTile(f *testing.F) { fuzzCodec(f, "topk:20/16x16+int8+zstd", 3) }
 
 func FuzzDecodeVec(f *testing.F) {
 	f.Add(gradients.AppendBytes(nil, gradients.Vec{1, -2}), 2)

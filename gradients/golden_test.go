@@ -82,3 +82,91 @@ func floats(b []byte) gradients.Vec {
 	}
 	return v
 }
+
+// replay plays two steps of error feedback over the inputs of public optimisers and compares what arrives and what stays.
+// Which one of equal magnitudes they send is not defined, so the residual of the first step is theirs where that matters.
+func replay(t *testing.T, codec, public string, decay float32) {
+	dir := goldenDir(t)
+	shapes := map[string][]int{"m64x64": {64, 64}, "m128x192": {128, 192}, "v4096": {4096}, "v5000": {5000},
+		"zeros128x64": {128, 64}, "ties64x64": {64, 64}, "allzero64x64": {64, 64}}
+	for input, shape := range shapes {
+		t.Run(public+"/"+input, func(t *testing.T) {
+			l := gradients.Layout{{Name: "a", Shape: shape}}
+			c, err := gradients.New(codec, l, l.Fragments()[0])
+			must(t, err)
+			residual := make(gradients.Vec, l.Len())
+			for _, step := range []string{"_s1", "_s2"} {
+				read := func(what string) gradients.Vec {
+					return floats(npy(t, filepath.Join(dir, public+"_"+input+step+what+".npy")))
+				}
+				a, got := floats(npy(t, filepath.Join(dir, "in_"+input+step+".npy"))), make(gradients.Vec, l.Len())
+				gradients.Compensate(a, residual, decay)
+				must(t, gradients.Decoded(c, got, c.Append(nil, gradients.Key{}, a, nil)))
+				want := read("_dec")
+				if input == "ties64x64" || input == "zeros128x64" {
+					compareSizes(t, got, want)
+				} else {
+					compare(t, "decoded", got, want)
+				}
+				gradients.Settle(residual, a, got)
+				if input == "ties64x64" {
+					residual = read("_ef")
+				} else if input != "zeros128x64" {
+					compare(t, "residual", residual, read("_ef"))
+				}
+			}
+		})
+	}
+}
+
+// compare allows what sums in another order may change.
+func compare(t *testing.T, what string, got, want gradients.Vec) {
+	t.Helper()
+	scale := 0.0
+	for _, x := range want {
+		scale = max(scale, math.Abs(float64(x)))
+	}
+	for i := range want {
+		if off := math.Abs(float64(got[i] - want[i])); off > 5e-6*scale {
+			t.Fatalf("%s: value %d: got %g, want %g", what, i, got[i], want[i])
+		}
+	}
+}
+
+// compareSizes compares magnitudes wherever they are.
+func compareSizes(t *testing.T, got, want gradients.Vec) {
+	t.Helper()
+	sorted := func(v gradients.Vec) gradients.Vec {
+		v = slices.Clone(v)
+		for i, x := range v {
+			v[i] = max(x, -x)
+		}
+		slices.Sort(v)
+		return v
+	}
+	compare(t, "magnitudes", sorted(got), sorted(want))
+}
+
+func TestTopKEqualsSparseLoCo(t *testing.T) {
+	replay(t, "topk:64/64x64+f32", "sl_top64_noq", .95)
+	replay(t, "topk:64/64x64+2bit", "sl_top64_q4", .95)
+}
+
+// Two ranks whose places overlap in one: the public code's mean counts the ranks that sent a place, the paper's counts all.
+func TestBothMeansEqualSparseLoCo(t *testing.T) {
+	dir := goldenDir(t)
+	l := gradients.Layout{{Name: "a", Shape: []int{64, 64}}}
+	c, err := gradients.New("topk:64/64x64+2bit", l, l.Fragments()[0])
+	must(t, err)
+	all, senders := c.NewSum(), gradients.BySender(c).NewSum()
+	for _, step := range []string{"1", "2"} {
+		src := c.Append(nil, gradients.Key{}, floats(npy(t, filepath.Join(dir, "in_m64x64_s"+step+".npy"))), nil)
+		must(t, all.Add(1, src))
+		must(t, senders.Add(1, src))
+	}
+	got := make(gradients.Vec, 4096)
+	all.Mean(got)
+	compare(t, "all", got, floats(npy(t, filepath.Join(dir, "agg2_plain.npy"))))
+	senders.Mean(got)
+	compare(t, "senders", got, floats(npy(t, filepath.Join(dir, "agg2_source.npy"))))
+}

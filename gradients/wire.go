@@ -40,14 +40,14 @@ type wire struct {
 	name   string
 	n      int // elements of the fragment
 	values format
-	sent   int    // values in a payload
+	count  int    // values in a payload
 	head   [2]int // bytes of the shortest and the longest head
 	frame  frame
 }
 
 // newWire builds it for values in these groups behind a head of so many bytes.
 func newWire(spec codecname.Name, n int, groups []int, head [2]int) (wire, error) {
-	w := wire{name: spec.String(), n: n, sent: total(groups), head: head}
+	w := wire{name: spec.String(), n: n, count: total(groups), head: head}
 	for _, f := range formats {
 		if f.name != spec.Values {
 			continue

@@ -165,7 +165,84 @@ def everything(tensors, key, _):
     return 0, b"", [v for _, v in tensors], lambda sent: sent
 
 
-WHAT = {"": everything}
+class Bits:
+    def __init__(self):
+        self.bits = []
+
+    def rice(self, gap, m):
+        self.bits += [0] * (gap >> m) + [1] + [gap >> i & 1 for i in range(m)]
+
+    def bytes(self):
+        b = self.bits + [0] * (-len(self.bits) % 8)
+        return bytes(sum(x << j for j, x in enumerate(b[i:i + 8])) for i in range(0, len(b), 8))
+
+
+def side(n, most):
+    return max(d for d in range(1, most + 1) if n % d == 0)
+
+
+def chunks(shape, args):
+    """Lists of places in the flattened tensor, each with the number of values to send."""
+    n = math.prod(shape)
+    count, of = args.split("/")
+    count = int(count)
+    if "x" not in of:
+        of = int(of)
+        return [(list(range(lo, min(lo + of, n))), min(count, min(lo + of, n) - lo)) for lo in range(0, n, of)]
+    of = int(of.split("x")[0])
+    return [(c, max(1, math.floor(len(c) * count / of ** 2 + .5))) for c in tiles(shape, of)]
+
+
+def tiles(shape, of):
+    rows, cols = shape if len(shape) == 2 else (1, math.prod(shape))
+    h, w = side(rows, of) if len(shape) == 2 else 1, side(cols, of)
+    return [[r * cols + c for r in range(y, y + h) for c in range(x, x + w)] for y in range(0, rows, h) for x in range(0, cols, w)]
+
+
+def top(v, count):
+    return sorted(sorted(range(len(v)), key=lambda i: (-abs(v[i]), i))[:count])
+
+
+def gaps_head(gaps):
+    if not gaps:
+        return b""
+
+    def size(m):
+        return sum((g >> m) + 1 + m for g in gaps)
+
+    m = min(range(16), key=lambda m: (size(m), m))
+    bits = Bits()
+    for g in gaps:
+        bits.rice(g, m)
+    return bytes([m]) + bits.bytes()
+
+
+def topk(tensors, key, args):
+    head, groups, places, off = b"", [], [], 0
+    for shape, v in tensors:
+        gaps, group = [], []
+        for chunk, count in chunks(shape, args):
+            last = -1
+            for i in top([v[p] for p in chunk], count):
+                if count < len(chunk):
+                    gaps.append(i - last - 1)
+                last = i
+                group.append(v[chunk[i]])
+                places.append(off + chunk[i])
+        head += gaps_head(gaps)
+        groups.append(group)
+        off += len(v)
+
+    def back(sent):
+        out = [0.0] * off
+        for p, x in zip(places, sent):
+            out[p] = x
+        return out
+
+    return 1, head, groups, back
+
+
+WHAT = {"": everything, "topk": topk}
 
 
 def payload(name, shapes, key, v):
@@ -195,7 +272,7 @@ def main():
     print()
 
 
-NAMES = list(WRITE)
+NAMES = list(WRITE) + ["topk:64/4096+2bit", "topk:5/100+f32", "topk:64/64x64+2bit", "topk:9/8x8+e3m0", "topk:64/65536+1bit"]
 
 if __name__ == "__main__":
     main()
