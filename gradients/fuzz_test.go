@@ -32,6 +32,7 @@ func Fuzz2Bit(f *testing.F)     { fuzzCodec(f, "2bit", 6) }
 func Fuzz1Bit(f *testing.F)     { fuzzCodec(f, "1bit", 7) }
 func FuzzTopK(f *testing.F)     { fuzzCodec(f, "topk:5/64+2bit", 6) }
 func FuzzTopKTile(f *testing.F) { fuzzCodec(f, "topk:20/16x16+int8+zstd", 3) }
+func FuzzMask(f *testing.F)     { fuzzCodec(f, "mask:2/5+bf16", 2) }
 
 func FuzzDecodeVec(f *testing.F) {
 	f.Add(gradients.AppendBytes(nil, gradients.Vec{1, -2}), 2)

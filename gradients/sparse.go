@@ -46,6 +46,8 @@ func newSparse(spec codecname.Name, n int, tensors []Tensor) (Codec, error) {
 			grids = append(grids, runs(t, spec.Count, spec.Of))
 		}
 		p = newTopK(grids, nil)
+	case spec.What == codecname.Mask:
+		p = mask{tensors: tensors, count: spec.Count, of: spec.Of}
 	}
 	least, most := p.head()
 	w, err := newWire(spec, n, p.groups(), [2]int{least, most})

@@ -242,7 +242,36 @@ def topk(tensors, key, args):
     return 1, head, groups, back
 
 
-WHAT = {"": everything, "topk": topk}
+def mask(tensors, key, args):
+    count, of = map(int, args.split("/"))
+    state, groups, places, off = mix(key), [], [], 0
+    for shape, v in tensors:
+        group = []
+        for lo in range(0, len(v), of):
+            left = min(of, len(v) - lo)
+            need = count if left == of else -(-left * count // of)
+            for p in range(lo, lo + left):
+                if need == 0:
+                    break
+                state = (state + 0x9E3779B97F4A7C15) & MASK64
+                if mix(state) * left >> 64 < need:
+                    need -= 1
+                    group.append(v[p])
+                    places.append(off + p)
+                left -= 1
+        groups.append(group)
+        off += len(v)
+
+    def back(sent):
+        out = [0.0] * off
+        for p, x in zip(places, sent):
+            out[p] = x
+        return out
+
+    return 2, struct.pack("<Q", key), groups, back
+
+
+WHAT = {"": everything, "topk": topk, "mask": mask}
 
 
 def payload(name, shapes, key, v):
@@ -272,7 +301,8 @@ def main():
     print()
 
 
-NAMES = list(WRITE) + ["topk:64/4096+2bit", "topk:5/100+f32", "topk:64/64x64+2bit", "topk:9/8x8+e3m0", "topk:64/65536+1bit"]
+NAMES = list(WRITE) + ["topk:64/4096+2bit", "topk:5/100+f32", "topk:64/64x64+2bit", "topk:9/8x8+e3m0", "topk:64/65536+1bit",
+                       "mask:1/20+int8", "mask:3/7+bf16"]
 
 if __name__ == "__main__":
     main()
