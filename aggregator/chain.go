@@ -88,11 +88,12 @@ type Chain struct {
 	tip      *Certificate // nil before the genesis
 	tipHash  Hash
 	roster   Roster
+	counted  map[PeerID]Seq // the last round that counted a worker
 }
 
 // NewChain returns a Chain that expects the genesis of the manifest's run.
 func NewChain(m *Manifest) *Chain {
-	return &Chain{manifest: m, run: m.Hash(), roster: Roster{slots: map[PeerID]Slot{}}}
+	return &Chain{manifest: m, run: m.Hash(), roster: Roster{slots: map[PeerID]Slot{}}, counted: map[PeerID]Seq{}}
 }
 
 // Manifest is the run's manifest.
@@ -131,6 +132,9 @@ func (c *Chain) Follow(cert *Certificate) error {
 		return err
 	}
 	c.tip, c.tipHash, c.roster = cert, cert.Hash(), roster
+	for i := range cert.List {
+		c.counted[cert.List[i].Worker] = cert.Seq
+	}
 	return nil
 }
 
@@ -212,9 +216,8 @@ func (c *Chain) checkRound(b *Body) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w %d: "+format, append([]any{ErrInvalid, b.Seq}, args...)...)
 	}
-	s := c.manifest.Schedule
-	if b.Key != s.Key(b.Seq) || b.Base != s.Base(b.Seq) {
-		return bad("departure %v from base %d is not on the schedule", b.Key, b.Base)
+	if err := c.checkTurn(b); err != nil {
+		return bad("%w", err)
 	}
 	if b.Cursor != c.cursor() {
 		return bad("data cursor %d, expected %d", b.Cursor, c.cursor())
@@ -243,9 +246,45 @@ func (c *Chain) checkRound(b *Body) error {
 	return nil
 }
 
+// checkTurn reports why a round is not the one that is due: by the schedule, or in an asynchronous run by the contribution that
+// it counts.
+func (c *Chain) checkTurn(b *Body) error {
+	s := c.manifest.Schedule
+	switch {
+	case !c.manifest.Async():
+		if b.Key != s.Key(b.Seq) || b.Base != s.Base(b.Seq) {
+			return fmt.Errorf("departure %v from base %d is not on the schedule", b.Key, b.Base)
+		}
+	case b.Base >= b.Seq || b.Key != s.Key(b.Base+1):
+		return fmt.Errorf("departure %v from base %d is none", b.Key, b.Base)
+	case len(b.List) > 1:
+		return fmt.Errorf("%d contributions, an asynchronous round counts one", len(b.List))
+	case len(b.List) == 1 && (b.Seq-1-b.Base > c.manifest.MaxStaleness || b.Base < c.counted[b.List[0].Worker]):
+		return fmt.Errorf("slot %d counts from round %d, which is too old", b.List[0].Slot, b.Base)
+	}
+	return nil
+}
+
 // cursor is where the next round's reservation starts: behind the one that the tip made.
 func (c *Chain) cursor() uint64 {
-	return c.tip.Cursor + uint64(len(c.roster.active))*c.manifest.Share(c.tip.Seq)
+	return c.tip.Cursor + uint64(len(c.seats()))*c.manifest.Share(c.tip.Seq)
+}
+
+// seats are the slots that the tip reserves data for, ascending: the roster's; in an asynchronous run those that have nothing left,
+// whoever was counted and whoever joined.
+func (c *Chain) seats() []Slot {
+	if !c.manifest.Async() {
+		return c.roster.Slots()
+	}
+	var out []Slot
+	for _, e := range c.tip.List {
+		out = append(out, e.Slot)
+	}
+	for _, a := range c.tip.Joined {
+		out = append(out, a.Slot)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // weight is what a contribution counts: the tokens that its worker claims, at most those reserved for it.

@@ -19,7 +19,8 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 	if err := w.chain.Follow(cert); err != nil {
 		return err
 	}
-	flight := s.takeFlight(n)
+	w.reserved()
+	flight := w.arrived(cert)
 	if err := w.compare(cert, flight); err != nil {
 		return err
 	}
@@ -42,12 +43,21 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 	return nil
 }
 
-// takeFlight removes round n's departure from those under way; the zero Flight if there is none.
-func (s *State) takeFlight(n Seq) Flight {
-	if len(s.Flights) == 0 || s.Flights[0].Seq != n {
+// arrived removes the departure that a certificate settles from those under way; the zero Flight if there is none.
+func (w *Worker) arrived(cert *Certificate) Flight {
+	s := w.state
+	if len(s.Flights) == 0 {
 		return Flight{}
 	}
 	f := s.Flights[0]
+	if w.Manifest.Async() {
+		s.Step = w.Manifest.Schedule.Landing(cert.Seq)
+		if _, counted := cert.Counts(w.Signer.ID); !counted && cert.Seq-(f.Seq-1) <= w.Manifest.MaxStaleness {
+			return Flight{} // its turn may still come
+		}
+	} else if f.Seq != cert.Seq {
+		return Flight{}
+	}
 	s.Flights = s.Flights[1:]
 	return f
 }
@@ -61,7 +71,7 @@ func (w *Worker) compare(cert *Certificate, flight Flight) error {
 		own, known = flight.Base, flight.Base != (Hash{})
 	}
 	for n := range w.past {
-		if n < cert.Base {
+		if n+w.Manifest.MaxStaleness < cert.Base {
 			delete(w.past, n)
 		}
 	}

@@ -35,8 +35,12 @@ type Manifest struct {
 
 	MinPeers     int    `json:"min_peers"`
 	Deadline     Millis `json:"deadline_ms"`
-	MaxStaleness Seq    `json:"max_staleness"`
+	MaxStaleness Seq    `json:"max_staleness"` // above 0 the run is asynchronous, see Async
 }
+
+// Async says whether workers train on without waiting for one another: every round counts one contribution, as they come,
+// which may count from a state of up to MaxStaleness rounds before. The schedule's steps are then those of all workers together.
+func (m *Manifest) Async() bool { return m.MaxStaleness > 0 }
 
 const (
 	manifestVersion = 1
@@ -115,6 +119,8 @@ func (m *Manifest) Validate() error {
 		return fmt.Errorf("%w: manifest: sizes out of range", ErrMalformed)
 	case max(len(m.Name), len(m.Method), len(m.Codec), len(m.FirstCID), len(m.DataCID)) > maxName:
 		return fmt.Errorf("%w: manifest: a name of more than %d bytes", ErrMalformed, maxName)
+	case m.Async() && (s.Fragments != 1 || s.Delay != 0):
+		return fmt.Errorf("%w: manifest: an asynchronous run with %d fragments and a delay of %d steps", ErrMalformed, s.Fragments, s.Delay)
 	case m.MinPeers < 1 || m.Deadline == 0:
 		return fmt.Errorf("%w: manifest: min_peers %d, deadline %d ms: both must be positive", ErrMalformed, m.MinPeers, m.Deadline)
 	}

@@ -31,6 +31,8 @@ type Rounds struct {
 	chain  *Chain
 	first  map[PeerID]Seq                   // the first round that a worker can have worked for since it was last admitted
 	offers map[Seq]map[PeerID]*SignedHeader // open rounds
+	line   []*SignedHeader                  // of an asynchronous run: contributions in the order of their coming
+	known  map[Seq]Hash                     // of an asynchronous run: the root that contributions first gave for a state
 	roots  map[PeerID]Hash                  // reports of the final root
 	joins  []PeerID                         // who asked, in the order of asking
 	leaves map[PeerID]bool                  // who said goodbye
@@ -41,7 +43,7 @@ type Rounds struct {
 // NewRounds starts the machine at the chain's tip; the chain is the machine's own from then on.
 func NewRounds(c *Chain) *Rounds {
 	return &Rounds{
-		chain: c, first: map[PeerID]Seq{}, offers: map[Seq]map[PeerID]*SignedHeader{}, roots: map[PeerID]Hash{}, leaves: map[PeerID]bool{},
+		chain: c, first: map[PeerID]Seq{}, offers: map[Seq]map[PeerID]*SignedHeader{}, roots: map[PeerID]Hash{}, leaves: map[PeerID]bool{}, known: map[Seq]Hash{},
 	}
 }
 
@@ -58,6 +60,9 @@ func (r *Rounds) Offer(h SignedHeader) error {
 	due := r.chain.next()
 	if _, ok := r.chain.roster.Slot(h.Worker); !ok {
 		return fmt.Errorf("%w: %v", ErrNotOnList, h.Worker)
+	}
+	if r.chain.manifest.Async() {
+		return r.queue(&h)
 	}
 	if n < due {
 		if e, counted := r.chain.tip.Counts(h.Worker); counted && e.Header == h.Header {
@@ -132,6 +137,9 @@ func (r *Rounds) Elapse(ms Millis) {
 func (r *Rounds) in() map[PeerID]*SignedHeader {
 	due := r.chain.next()
 	if due <= r.chain.manifest.Schedule.Rounds() {
+		if r.chain.manifest.Async() {
+			return r.front()
+		}
 		return r.offers[due]
 	}
 	in := map[PeerID]*SignedHeader{}
@@ -147,6 +155,9 @@ func (r *Rounds) in() map[PeerID]*SignedHeader {
 func (r *Rounds) Waiting() []PeerID {
 	var out []PeerID
 	in := r.in()
+	if r.chain.manifest.Async() && r.chain.next() <= r.chain.manifest.Schedule.Rounds() {
+		return nil
+	}
 	for _, p := range r.chain.roster.Peers() {
 		if in[p] == nil && !r.leaves[p] && !r.fresh(p) {
 			out = append(out, p)
@@ -184,6 +195,9 @@ func (r *Rounds) Next() (Body, bool) {
 // ripe reports whether the next round, or the closing, can be closed over what is in.
 func (r *Rounds) ripe(in map[PeerID]*SignedHeader, round bool) bool {
 	m, waits := r.chain.manifest, len(r.Waiting()) > 0
+	if len(in) == 0 && m.Async() && len(r.leaves) < len(r.chain.roster.active) {
+		return false // who joins is admitted with the next contribution
+	}
 	if len(in) == 0 {
 		return round && !waits && (len(r.joins) > 0 || len(r.leaves) < len(r.chain.roster.active))
 	}
@@ -193,7 +207,7 @@ func (r *Rounds) ripe(in map[PeerID]*SignedHeader, round bool) bool {
 // short reports whether an overdue round is closed for the sake of those who ask to join: too few are in for it to count, and
 // with nobody admitted there would never be more. It counts nobody, and whoever is in keeps its seat.
 func (r *Rounds) short(in map[PeerID]*SignedHeader) bool {
-	return len(in) > 0 && len(in) < r.chain.manifest.MinPeers && len(r.Waiting()) > 0
+	return !r.chain.manifest.Async() && len(in) > 0 && len(in) < r.chain.manifest.MinPeers && len(r.Waiting()) > 0
 }
 
 // agreed is the base root that most contributions count from; the lowest slot decides a tie.
@@ -225,13 +239,20 @@ func (r *Rounds) round(in map[PeerID]*SignedHeader) Body {
 		Key: c.manifest.Schedule.Key(n), Base: c.manifest.Schedule.Base(n), BaseRoot: root,
 		Cursor: c.cursor(), Announce: r.news,
 	}
+	if c.manifest.Async() {
+		b.Base = n - 1
+		for _, h := range in {
+			b.Base = h.Base
+		}
+		b.Key = c.manifest.Schedule.Key(b.Base + 1)
+	}
 	for _, a := range c.roster.active {
 		h := in[a.Peer]
 		counted := h != nil && h.BaseRoot == root && !short
 		if counted {
 			b.List = append(b.List, Included{Slot: a.Slot, Weight: c.weight(h), SignedHeader: *h})
 		}
-		if stays := counted || h == nil && r.fresh(a.Peer) || h != nil && short; !stays || r.leaves[a.Peer] {
+		if stays := counted || h == nil && (r.fresh(a.Peer) || c.manifest.Async()) || h != nil && short; !stays || r.leaves[a.Peer] {
 			b.Left = append(b.Left, a.Slot)
 		}
 	}
@@ -262,6 +283,7 @@ func (r *Rounds) Committed(cert *Certificate) error {
 		return err
 	}
 	r.waited = 0
+	r.overtaken()
 	active := func(p PeerID) bool { _, ok := r.chain.roster.Slot(p); return ok }
 	delete(r.offers, cert.Seq)
 	for _, in := range r.offers { // of who left nothing is counted any more

@@ -30,6 +30,9 @@ type Options struct {
 	// Paused, if set, is asked before every inner step. Once it says yes the worker offers what it has done so far, trains
 	// nothing until the next landing, and goes on following the log.
 	Paused func() bool
+	// Pace, if set, says in an asynchronous run how many of the h steps between two departures this worker takes: a slow one fewer, so
+	// that all departures stand for the same time (dynamic local updates, arXiv 2401.09135, section 5).
+	Pace func(h uint64) uint64
 	// Resume, if set, is where an earlier life of this worker left off.
 	Resume *Snapshot
 	// Start, if set and Resume is not, is a published state to start from instead of the first one. It is trusted no
@@ -64,6 +67,7 @@ type Worker struct {
 	roots    *roots
 	past     map[Seq]Hash  // roots after the last landings, as far back as contributions may count from
 	idle     bool          // there is nothing to train until the next landing
+	data     uint64        // of an asynchronous run: where in the stream the log reserved sequences for this worker last
 	scratch  gradients.Vec // as long as the longest fragment
 	fragment []gradients.Fragment
 }
@@ -159,6 +163,9 @@ func (w *Worker) Chain() *Chain { return w.chain }
 // Run is every method: data moves one way, from parameters to pseudo-gradient to bytes to their mean to the outer step
 // to the anchor to parameters. It returns when the run's steps are done and all its rounds have landed.
 func (w *Worker) Run(ctx context.Context) error {
+	if w.Manifest.Async() {
+		return w.drift(ctx)
+	}
 	if err := w.catchUp(ctx); err != nil {
 		return err
 	}
@@ -191,6 +198,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // catchUp follows the log to where the state stands and takes the seat that it gives.
 func (w *Worker) catchUp(ctx context.Context) error {
+	w.reserved()
 	for w.chain.tip.Seq < w.state.Seq {
 		cert, err := w.Exchange.Next(ctx, w.chain.tip.Seq)
 		if err != nil {
@@ -199,6 +207,7 @@ func (w *Worker) catchUp(ctx context.Context) error {
 		if err := w.chain.Follow(cert); err != nil {
 			return fmt.Errorf("replaying the log: %w", err)
 		}
+		w.reserved()
 	}
 	return w.sit(ctx)
 }
@@ -209,6 +218,9 @@ func (w *Worker) seat() (Slot, bool) { return w.chain.roster.Slot(w.Signer.ID) }
 // sit tells the replica which data the log reserved for the steps until the next landing. There is nothing to train
 // without a seat, without steps left, and for a round that was closed without this worker before it could begin.
 func (w *Worker) sit(ctx context.Context) error {
+	if w.Manifest.Async() {
+		return w.wander()
+	}
 	slot, seated := w.seat()
 	share := w.Manifest.Share(w.chain.tip.Seq)
 	w.idle = !seated || share == 0 // a pause that goes on is noticed by the next step

@@ -11,6 +11,15 @@ type Host struct {
 	Latency  time.Duration // from this host to the middle of the network; a message takes the sum of both ends' latencies
 	Jitter   time.Duration // up to which a message is late besides, evenly distributed
 	Step     time.Duration // that an inner step takes
+	Pace     float64       // of an asynchronous run: the part of the steps between two departures that it takes; 0: all
+}
+
+// pace is Pace as the loop asks for it.
+func (h Host) pace() func(uint64) uint64 {
+	if h.Pace == 0 {
+		return nil
+	}
+	return func(steps uint64) uint64 { return uint64(h.Pace * float64(steps)) }
 }
 
 // Network carries messages. A host sends one after the other and receives one after the other, each at most at its own rate;

@@ -113,7 +113,7 @@ func (s *simulation) open(ctx context.Context) error {
 		w := &worker{replica: &timed{Replica: r, step: s.Hosts[i].Step}}
 		w.Worker, err = aggregator.NewWorker(aggregator.Options{
 			Manifest: &signed.Manifest, Genesis: s.exchange.genesis, Signer: signer(1, i), Method: s.Method, Layout: s.Layout,
-			Replica: w.replica, Exchange: s.exchange.ports[i], Assign: s.Assign, Landed: s.landed(i),
+			Replica: w.replica, Exchange: s.exchange.ports[i], Assign: s.Assign, Landed: s.landed(i), Pace: s.Hosts[i].pace(),
 		})
 		if err != nil {
 			return fmt.Errorf("worker %d: %w", i, err)
