@@ -8,6 +8,7 @@ package cpu
 import (
 	"fmt"
 	"hash/fnv"
+	"strings"
 
 	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/cpu/blas"
@@ -46,36 +47,75 @@ func Open(o engine.Options) (*Engine, error) {
 	}
 	threads := max(o.Threads, 1)
 	e := &Engine{team: make(team, threads), k: kernels.Best(), ropes: map[ropeKey]ropeTable{}}
-	what, err := e.choose(o)
+	what, why, err := e.choose(o)
 	if err != nil {
 		return nil, fmt.Errorf("cpu engine: %w", err)
 	}
-	what += ", " + e.k.Name + " kernels"
-	e.name = fmt.Sprintf("cpu: %s, %s", what, plural(threads, "thread"))
-	e.class = engine.ClassCPU | digest(what)
+	e.name = fmt.Sprintf("cpu: %s%s, %s kernels, %s", what, why, e.k.Name, plural(threads, "thread"))
+	e.class = engine.ClassCPU | digest(what+", "+e.k.Name+" kernels")
 	return e, nil
 }
 
-// choose sets how products are computed and describes it.
-func (e *Engine) choose(o engine.Options) (what string, err error) {
-	name := o.Library
+// choose sets how products are computed, describes it, and says why not faster.
+func (e *Engine) choose(o engine.Options) (what, why string, err error) {
 	switch o.Precision {
 	case "", "fp32":
+		l, err := e.inFP32(o.Library, false)
+		return titled(l) + " fp32", "", err
 	case "bf16":
-		e.compute = engine.BF16
-		if name == "" && kernels.Best().Tiles.Cols > 4 {
-			name = "builtin"
-		}
-	default:
-		return "", fmt.Errorf("precision %q: know fp32 and bf16", o.Precision)
+		return e.chooseBF16(o.Library)
 	}
-	mul, lib, err := blas.Open(name)
-	if err != nil {
-		return "", err
-	}
-	e.mul, e.layers = multiplierOf(mul), inFP32{e, e.compute == engine.BF16}
-	return fmt.Sprintf("%s %s %v", lib.Title, lib.Version, e.compute), nil
+	return "", "", fmt.Errorf("precision %q: know fp32 and bf16", o.Precision)
 }
+
+// inFP32 opens the library for products in fp32 arithmetic.
+func (e *Engine) inFP32(name string, round bool) (blas.Library, error) {
+	m, l, err := blas.Open(name)
+	if err == nil {
+		e.mul, e.layers = multiplierOf(m), inFP32{e, round}
+	}
+	return l, err
+}
+
+// chooseBF16 takes oneDNN where the processor has products of bf16, unless another library is named. Elsewhere it rounds and
+// computes in fp32 arithmetic, with our own tiles rather than with a library: they round on the way.
+func (e *Engine) chooseBF16(name string) (what, why string, err error) {
+	e.compute = engine.BF16
+	unit, why := blas.HalfUnit()
+	if unit != "" && (name == "" || name == "onednn") {
+		l, err := e.native()
+		if err == nil {
+			return fmt.Sprintf("%s bf16 (%s)", titled(l), unit), "", nil
+		}
+		why = fmt.Sprintf("%s would be faster: %v", unit, err)
+	}
+	if name == "" && len(kernels.Available()) > 1 {
+		name = "builtin"
+	}
+	l, err := e.inFP32(name, true)
+	if why != "" {
+		why = " (" + why + ")"
+	}
+	return titled(l) + " bf16 rounded, fp32 arithmetic", why, err
+}
+
+// native opens oneDNN's products of bf16, and its fp32 ones for MatMul.
+func (e *Engine) native() (blas.Library, error) {
+	halves, l, err := blas.OpenHalves(len(e.team))
+	if err != nil {
+		return l, err
+	}
+	if _, err := e.inFP32("onednn", true); err != nil {
+		return l, err
+	}
+	for i, h := range halves {
+		e.team[i].half = h
+	}
+	e.layers = newNative(e)
+	return l, nil
+}
+
+func titled(l blas.Library) string { return strings.TrimSpace(l.Title + " " + l.Version) }
 
 // Compute: see engine.Engine.
 func (e *Engine) Compute() engine.Type { return e.compute }

@@ -3,6 +3,8 @@ package cpu
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/skein-train/skein/trainer/engine/cpu/blas"
 )
 
 // team is a number of workers that share the tasks of one call.
@@ -12,6 +14,7 @@ type team []worker
 type worker struct {
 	scratch
 	halves [2048]uint16
+	half   blas.Half // the products of bfloat16, if the engine has them
 }
 
 // each runs f once for every task in [0, tasks), in no order, and returns when all are done.
