@@ -48,7 +48,7 @@ func New(name string, l Layout, f Fragment) (Codec, error) {
 	switch spec.What {
 	case codecname.All:
 		return newDense(spec, f.Len(), tensors)
-	case codecname.TopK, codecname.Mask:
+	case codecname.TopK, codecname.Mask, codecname.DCT:
 		return newSparse(spec, f.Len(), tensors)
 	default:
 		return nil, fmt.Errorf("codec %s: %s is not built yet", name, spec.What)

@@ -33,6 +33,7 @@ func Fuzz1Bit(f *testing.F)     { fuzzCodec(f, "1bit", 7) }
 func FuzzTopK(f *testing.F)     { fuzzCodec(f, "topk:5/64+2bit", 6) }
 func FuzzTopKTile(f *testing.F) { fuzzCodec(f, "topk:20/16x16+int8+zstd", 3) }
 func FuzzMask(f *testing.F)     { fuzzCodec(f, "mask:2/5+bf16", 2) }
+func FuzzDCT(f *testing.F)      { fuzzCodec(f, "dct:4/16+f32", 1) }
 
 func FuzzDecodeVec(f *testing.F) {
 	f.Add(gradients.AppendBytes(nil, gradients.Vec{1, -2}), 2)

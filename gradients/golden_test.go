@@ -152,6 +152,10 @@ func TestTopKEqualsSparseLoCo(t *testing.T) {
 	replay(t, "topk:64/64x64+2bit", "sl_top64_q4", .95)
 }
 
+func TestDCTEqualsDeMo(t *testing.T) {
+	replay(t, "dct:32/64+f32", "demo_dct", .999)
+}
+
 // Two ranks whose places overlap in one: the public code's mean counts the ranks that sent a place, the paper's counts all.
 func TestBothMeansEqualSparseLoCo(t *testing.T) {
 	dir := goldenDir(t)

@@ -46,6 +46,9 @@ func newSparse(spec codecname.Name, n int, tensors []Tensor) (Codec, error) {
 			grids = append(grids, runs(t, spec.Count, spec.Of))
 		}
 		p = newTopK(grids, nil)
+	case spec.What == codecname.DCT:
+		grids := tiled(tensors, spec.Of, func(n int) int { return min(n, spec.Count) })
+		p = newTopK(grids, newDCT(grids))
 	case spec.What == codecname.Mask:
 		p = mask{tensors: tensors, count: spec.Count, of: spec.Of}
 	}

@@ -271,7 +271,50 @@ def mask(tensors, key, args):
     return 2, struct.pack("<Q", key), groups, back
 
 
-WHAT = {"": everything, "topk": topk, "mask": mask}
+def cosines(n):
+    return [[math.sqrt((2 if k else 1) / n) * math.cos(math.pi * (i + .5) * k / n) for i in range(n)] for k in range(n)]
+
+
+def dct(tensors, key, args):
+    """The definition, as matrix products in float64; rounded to float32 at the end."""
+    count, of = map(int, args.split("/"))
+    head, groups, places, grids, off = b"", [], [], [], 0
+    for shape, v in tensors:
+        rows, cols = shape if len(shape) == 2 else (1, len(v))
+        h, w = side(rows, of) if len(shape) == 2 else 1, side(cols, of)
+        H, W = cosines(h), cosines(w)
+        gaps, group = [], []
+        for tile in tiles(shape, of):
+            half = [[sum(v[tile[r * w + c]] * W[k][c] for c in range(w)) for k in range(w)] for r in range(h)]
+            x = [f32(sum(half[r][k] * H[u][r] for r in range(h))) for u in range(h) for k in range(w)]
+            last = -1
+            for i in top(x, min(count, h * w)):
+                if count < h * w:
+                    gaps.append(i - last - 1)
+                last = i
+                group.append(x[i])
+                places.append(off + tile[i])
+            grids.append(([off + p for p in tile], h, w, H, W))
+        head += gaps_head(gaps)
+        groups.append(group)
+        off += len(v)
+
+    def back(sent):
+        out = [0.0] * off
+        for p, x in zip(places, sent):
+            out[p] = x
+        for tile, h, w, H, W in grids:
+            x = [out[p] for p in tile]
+            half = [[sum(x[u * w + k] * W[k][c] for k in range(w)) for c in range(w)] for u in range(h)]
+            for r in range(h):
+                for c in range(w):
+                    out[tile[r * w + c]] = f32(sum(half[u][c] * H[u][r] for u in range(h)))
+        return out
+
+    return 3, head, groups, back
+
+
+WHAT = {"": everything, "dct": dct, "topk": topk, "mask": mask}
 
 
 def payload(name, shapes, key, v):
@@ -302,7 +345,7 @@ def main():
 
 
 NAMES = list(WRITE) + ["topk:64/4096+2bit", "topk:5/100+f32", "topk:64/64x64+2bit", "topk:9/8x8+e3m0", "topk:64/65536+1bit",
-                       "mask:1/20+int8", "mask:3/7+bf16"]
+                       "mask:1/20+int8", "mask:3/7+bf16", "dct:32/64+f32", "dct:6/16+int8"]
 
 if __name__ == "__main__":
     main()
