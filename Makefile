@@ -9,10 +9,10 @@ BENCHTIME   ?= 1s
 BUILD       := CGO_ENABLED=0 $(GO) build -trimpath
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint race arm64 bench cross fuzz clean
+.PHONY: help setup build run test lint race arm64 bench bench-engine cross fuzz clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install oneDNN, OpenBLAS and gcc where apt and root are there, else say what would help
 	@scripts/setup
@@ -41,6 +41,9 @@ arm64:
 
 bench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -benchmem ./...
+
+bench-engine: build ## time the inner loop, op by op, against the machine's measured peak; picture in bin/roofline.svg
+	$(BIN) bench engine --plot bin/roofline.svg
 
 cross: ## build for macOS, Windows and linux/arm64 into bin/
 	@mkdir -p bin

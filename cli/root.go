@@ -74,6 +74,7 @@ func newRootCommand() *cobra.Command {
 		newConfigCommand(),
 		newDataCommand(),
 		newDoctorCommand(),
+		newBenchCommand(),
 		newVersionCommand(),
 	)
 	teach(root)

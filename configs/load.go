@@ -17,6 +17,11 @@ func Load(path string, overrides []string) (Config, error) {
 	return load(path, src, os.Environ(), overrides)
 }
 
+// Defaults are Default with the environment and the overrides laid over them, for what needs no text.
+func Defaults(overrides []string) (Config, error) {
+	return load("defaults", []byte("data: {source: none}\n"), os.Environ(), overrides)
+}
+
 // Parse reads a run file's text alone, without environment and overrides.
 func Parse(src []byte) (Config, error) { return load("run file", src, nil, nil) }
 

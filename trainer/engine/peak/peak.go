@@ -38,6 +38,9 @@ func Measure(ctx context.Context, e engine.Engine, threads, caches int) (Peak, e
 			return p, err
 		}
 		p.FLOPS = max(p.FLOPS, rate)
+		if 8*work > rate { // on a slow engine the next one would take more than a second
+			break
+		}
 	}
 	if e.Compute() == engine.F32 {
 		rate, err := tiles(ctx, threads)
