@@ -35,6 +35,7 @@ type Manifest struct {
 
 	MinPeers     int    `json:"min_peers"`
 	Deadline     Millis `json:"deadline_ms"`
+	Grace        Millis `json:"grace_ms"`      // a round with MinPeers in waits no longer than that for the others; 0: until the deadline
 	MaxStaleness Seq    `json:"max_staleness"` // above 0 the run is asynchronous, see Async
 }
 

@@ -21,8 +21,8 @@ var (
 // request to join, elapsed time), and Next says what to certify. It signs nothing, sends nothing and reads no clock,
 // so every history can be replayed. It belongs to one goroutine.
 //
-// A round closes when every worker that it waits for is in, or when the deadline has passed since its first offer and at
-// least MinPeers are in. It waits for the roster without those who said goodbye or cannot have worked for it yet. Who is
+// A round closes when every worker that it waits for is in, when the deadline has passed since its first offer and at
+// least MinPeers are in, or when those have been in for the manifest's grace. It waits for the roster without those who said goodbye or cannot have worked for it yet. Who is
 // absent then leaves the roster, and may ask to join again: a worker that dies costs one deadline, not one per round.
 //
 // Where nobody is to be waited for and nobody is in, an empty round closes, if somebody is there or asks to join. One closes too
@@ -37,6 +37,7 @@ type Rounds struct {
 	joins  []PeerID                         // who asked, in the order of asking
 	leaves map[PeerID]bool                  // who said goodbye
 	waited Millis                           // since the first offer for the next round
+	quorum Millis                           // since MinPeers are in for it
 	news   Announcement                     // the last checkpoint, not yet in the log
 }
 
@@ -130,6 +131,9 @@ func (r *Rounds) Elapse(ms Millis) {
 	if len(r.in()) > 0 {
 		r.waited += ms
 	}
+	if len(r.in()) >= r.chain.manifest.MinPeers {
+		r.quorum += ms
+	}
 }
 
 // in is what has come for the next entry of the log: the offers for the next round, or the reports of the final root
@@ -200,6 +204,9 @@ func (r *Rounds) ripe(in map[PeerID]*SignedHeader, round bool) bool {
 	}
 	if len(in) == 0 {
 		return round && !waits && (len(r.joins) > 0 || len(r.leaves) < len(r.chain.roster.active))
+	}
+	if grace := m.Grace; round && grace > 0 && len(in) >= m.MinPeers && r.quorum >= grace {
+		return true
 	}
 	return !waits || r.waited >= m.Deadline && (!round || len(in) >= m.MinPeers || len(r.joins) > 0)
 }
@@ -282,7 +289,7 @@ func (r *Rounds) Committed(cert *Certificate) error {
 	if err := r.chain.Add(cert); err != nil {
 		return err
 	}
-	r.waited = 0
+	r.waited, r.quorum = 0, 0
 	r.overtaken()
 	active := func(p PeerID) bool { _, ok := r.chain.roster.Slot(p); return ok }
 	delete(r.offers, cert.Seq)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/skein-train/skein/aggregator"
@@ -13,6 +14,7 @@ import (
 
 // exchange is the swarm: a committee of one, the certificates that every worker has seen, and the payloads under way.
 type exchange struct {
+	ctx      context.Context
 	clock    *Clock
 	net      *Network
 	manifest *aggregator.Manifest
@@ -44,10 +46,7 @@ func (x *exchange) publish(c *aggregator.Certificate) {
 	}
 	size := len(c.Encode())
 	for _, p := range x.ports {
-		x.clock.At(x.net.Send(x.seat(), p.host, size, x.clock.now), func() {
-			p.certs = append(p.certs, c)
-			p.news.Broadcast()
-		})
+		x.clock.At(x.net.Send(x.seat(), p.host, size, x.clock.now), func() { p.read(c) })
 	}
 	for h, p := range x.payloads { // nobody asks for these any more: every worker has landed all rounds that far back
 		if p.round+keep < c.Seq {
@@ -81,8 +80,28 @@ type port struct {
 	waits time.Duration
 }
 
+// read takes in a certificate. A worker that lost its seat asks for it again at once.
+func (p *port) read(c *aggregator.Certificate) {
+	p.certs = append(p.certs, c)
+	p.news.Broadcast()
+	if p.task.done || !slices.Contains(c.Left, aggregator.Slot(p.host)) {
+		return
+	}
+	const request = 64 // bytes
+	p.clock.At(p.net.Send(p.host, p.seat(), request, p.clock.now), func() {
+		p.report(func(r *aggregator.Rounds) { r.Join(p.self) })
+	})
+}
+
+// report tells the committee something. A committee that fails ends the simulation.
+func (p *port) report(events func(*aggregator.Rounds)) {
+	if err := p.tell(p.ctx, events); err != nil && p.clock.fail == nil {
+		p.clock.fail = fmt.Errorf("committee: %w", err)
+	}
+}
+
 // Offer implements aggregator.Exchange: the payload leaves for all others, the committee first.
-func (p *port) Offer(ctx context.Context, c aggregator.Contribution) error {
+func (p *port) Offer(_ context.Context, c aggregator.Contribution) error {
 	if sha256.Sum256(c.Bytes) != c.Payload {
 		return fmt.Errorf("%w: payload is not the header's", aggregator.ErrMalformed)
 	}
@@ -95,21 +114,12 @@ func (p *port) Offer(ctx context.Context, c aggregator.Contribution) error {
 		to := (p.host + i) % (len(p.ports) + 1)
 		sent.arrives[to] = p.net.Send(p.host, to, size, p.clock.now)
 	}
-	return p.deliver(ctx, sent.arrives[p.seat()], c.SignedHeader)
-}
-
-// deliver tells the committee of an offer when it has the payload, and of the round's deadline after that.
-func (p *port) deliver(ctx context.Context, at time.Duration, h aggregator.SignedHeader) error {
-	tell := func(events func(*aggregator.Rounds)) {
-		if err := p.tell(ctx, events); err != nil && p.clock.fail == nil {
-			p.clock.fail = fmt.Errorf("committee: %w", err)
-		}
-	}
-	p.clock.At(at, func() {
+	p.clock.At(sent.arrives[p.seat()], func() {
 		// A refusal is no error of the offer: the worker learns from the certificate that it is not counted.
-		tell(func(r *aggregator.Rounds) { _ = r.Offer(h) })
-		overdue := time.Duration(p.manifest.Deadline+1) * time.Millisecond
-		p.clock.At(p.clock.now+overdue, func() { tell(func(*aggregator.Rounds) {}) })
+		p.report(func(r *aggregator.Rounds) { _ = r.Offer(c.SignedHeader) })
+		for _, ms := range []aggregator.Millis{p.manifest.Grace, p.manifest.Deadline} { // when the committee has to look again
+			p.clock.At(p.clock.now+time.Duration(ms+1)*time.Millisecond, func() { p.report(func(*aggregator.Rounds) {}) })
+		}
 	})
 	return nil
 }
@@ -145,15 +155,13 @@ func (p *port) Open(_ context.Context, h *aggregator.SignedHeader) (io.ReadClose
 }
 
 // Seal implements aggregator.Exchange.
-func (p *port) Seal(ctx context.Context, n aggregator.Seq, root aggregator.Hash) error {
+func (p *port) Seal(_ context.Context, n aggregator.Seq, root aggregator.Hash) error {
 	if n != p.manifest.Schedule.Rounds() {
 		return nil // contributions carry the others
 	}
 	const report = 64 // bytes
 	p.clock.At(p.net.Send(p.host, p.seat(), report, p.clock.now), func() {
-		if err := p.tell(ctx, func(r *aggregator.Rounds) { r.Reached(p.self, n, root) }); err != nil && p.clock.fail == nil {
-			p.clock.fail = fmt.Errorf("committee: %w", err)
-		}
+		p.report(func(r *aggregator.Rounds) { r.Reached(p.self, n, root) })
 	})
 	return nil
 }

@@ -101,7 +101,7 @@ func (s *simulation) open(ctx context.Context) error {
 	}
 	m.FirstRoot = s.firstRoot(replicas[0])
 	signed := owner.SignManifest(m)
-	s.exchange = &exchange{clock: s.clock, net: s.net, manifest: &signed.Manifest, payloads: map[aggregator.Hash]*parcel{}}
+	s.exchange = &exchange{ctx: ctx, clock: s.clock, net: s.net, manifest: &signed.Manifest, payloads: map[aggregator.Hash]*parcel{}}
 	for i, id := range ids {
 		s.exchange.ports = append(s.exchange.ports, &port{exchange: s.exchange, host: i, self: id})
 	}
