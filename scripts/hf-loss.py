@@ -38,7 +38,7 @@ def tensors(path):
 def main(folder, validation):
     folder = Path(folder)
     c = json.loads((folder / "config.json").read_text())
-    assert c["architectures"] == ["LlamaForCausalLM"] and c["hidden_act"] == "silu" and not c["attention_bias"] and not c["mlp_bias"], c
+    assert c["architectures"] in (["LlamaForCausalLM"], ["Qwen3ForCausalLM"]) and c["hidden_act"] == "silu" and not c["attention_bias"] and not c["mlp_bias"], c
     w = tensors(folder / "model.safetensors")
     words = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     data = torch.from_numpy(np.load(validation).astype(np.int64))
