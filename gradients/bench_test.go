@@ -12,12 +12,15 @@ func BenchmarkCodecs(b *testing.B) {
 	const n = 1 << 20
 	v := codectest.Values("gaussian", 1, n)
 	for _, name := range gradients.Names() {
-		c, _ := codecFor(b, name, n)
-		src := c.Append(nil, gradients.Key{}, v, nil)
+		l := gradients.Layout{{Name: "matrix", Shape: []int{1 << 10, 1 << 10}}}
+		c, err := gradients.New(name, l, l.Fragments()[0])
+		must(b, err)
+		st := slots(c, n)
+		src := c.Append(nil, gradients.Key{}, v, st)
 		b.Run(name+"/encode", func(b *testing.B) {
 			buf := make([]byte, 0, c.MaxSize())
 			for b.Loop() {
-				c.Append(buf, gradients.Key{}, v, nil)
+				c.Append(buf, gradients.Key{}, v, st)
 			}
 			b.ReportMetric(float64(len(src))*8/n, "bits/param")
 			speed(b, n)

@@ -25,6 +25,7 @@ var codecBits = map[string]string{
 	"topk:64/4096+2bit":  "f46c99a84962934827eeed62503ab1b287718e103adfdf2ff609e479d2a9f97e",
 	"mask:3/20+bf16":     "bf4e1469970809c86353537ec22252886df0d4194aee1a7c6ab6d8b539feec50",
 	"dct:32/64+f32":      "e4fe1d7c8f10d7041017575b7e58acd710f355fcddf7e4d6d38694818d93bf45",
+	"lowrank:4+f32":      "ee871e17bd22d156f2a952277683e4d0740a85757d2b9f413b5319bcb0619d5b",
 	"topk:64/64x64+int8": "7bad72f0e7e45af9171c56dc7ea284cb085d5d47f1c5709a86e679f68243141d",
 
 	"1bit": "53297696a288c7c1fad5e88911f71e78f466b54dafbaa041258b5cfb57d0637e",
@@ -71,9 +72,9 @@ func run(t *testing.T, codec, kind string, state, payloads hash.Hash) {
 		st[i] = make(gradients.Vec, n)
 	}
 	anchor, local, v := codectest.Values("gaussian", 7, n), make(gradients.Vec, n), make(gradients.Vec, n)
-	residual := make([]gradients.Vec, peers)
+	residual, private := make([]gradients.Vec, peers), make([][]gradients.Vec, peers)
 	for i := range residual {
-		residual[i] = make(gradients.Vec, n)
+		residual[i], private[i] = make(gradients.Vec, n), slots(c, n)
 	}
 	for round := range uint64(5) {
 		sum := c.NewSum()
@@ -81,7 +82,7 @@ func run(t *testing.T, codec, kind string, state, payloads hash.Hash) {
 			a := codectest.Values(kind, round*peers+uint64(p), n)
 			gradients.Compensate(a, residual[p], .95)
 			clamp(a, gradients.MaxMagnitude)
-			src := c.Append(nil, gradients.Key{Departure: round}, a, nil)
+			src := c.Append(nil, gradients.Key{Departure: round}, a, private[p])
 			payloads.Write(src)
 			if err := sum.Add(1/float32(p+3), src); err != nil {
 				t.Fatal(err)

@@ -32,7 +32,7 @@ func Names() []string {
 			out = append(out, f.name+suffix)
 		}
 	}
-	return out
+	return append(out, codecname.Examples()[1:]...)
 }
 
 // New builds the named codec for one fragment of a layout. The layout must be valid and f one of its Fragments.
@@ -48,9 +48,9 @@ func New(name string, l Layout, f Fragment) (Codec, error) {
 	switch spec.What {
 	case codecname.All:
 		return newDense(spec, f.Len(), tensors)
-	case codecname.TopK, codecname.Mask, codecname.DCT:
-		return newSparse(spec, f.Len(), tensors)
+	case codecname.LowRank:
+		return newLowRank(spec, f.Len(), tensors)
 	default:
-		return nil, fmt.Errorf("codec %s: %s is not built yet", name, spec.What)
+		return newSparse(spec, f.Len(), tensors)
 	}
 }

@@ -54,5 +54,6 @@ func codecFor(t rapid.TB, name string, lengths ...int) (gradients.Codec, gradien
 func sparseNames() []string {
 	return []string{"topk:64/4096+2bit", "topk:3/100+f32", "topk:1/1+int8", "topk:100/65536+bf16+zstd", "topk:64/64x64+2bit", "topk:16/16x16+e3m0+zstd",
 		"mask:1/20+int8", "mask:3/7+f32+zstd",
+		"lowrank:1+f32", "lowrank:8+bf16+zstd", "lowrank:200+int8",
 		"dct:32/64+f32", "dct:16/16+e3m0+zstd"}
 }

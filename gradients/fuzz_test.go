@@ -9,9 +9,12 @@ import (
 
 // One target per decoder. The fragment is small, because long inputs slow the fuzzer down a hundredfold.
 func fuzzCodec(f *testing.F, name string, id byte) {
-	c, frag := codecFor(f, name, 150, 7, 1)
+	l := gradients.Layout{{Name: "a", Shape: []int{10, 15}}, {Name: "b", Shape: []int{7}, Off: 150}, {Name: "c", Shape: []int{1}, Off: 157}}
+	frag := l.Fragments()[0]
+	c, err := gradients.New(name, l, frag)
+	must(f, err)
 	for i, kind := range []string{"gaussian", "sparse", "wide", "zero"} {
-		src := c.Append(nil, gradients.Key{}, codectest.Values(kind, uint64(i), frag.Len()), nil)
+		src := c.Append(nil, gradients.Key{}, codectest.Values(kind, uint64(i), frag.Len()), slots(c, frag.Len()))
 		f.Add(src)
 		f.Add(src[:len(src)/2])
 	}
@@ -34,6 +37,7 @@ func FuzzTopK(f *testing.F)     { fuzzCodec(f, "topk:5/64+2bit", 6) }
 func FuzzTopKTile(f *testing.F) { fuzzCodec(f, "topk:20/16x16+int8+zstd", 3) }
 func FuzzMask(f *testing.F)     { fuzzCodec(f, "mask:2/5+bf16", 2) }
 func FuzzDCT(f *testing.F)      { fuzzCodec(f, "dct:4/16+f32", 1) }
+func FuzzLowRank(f *testing.F)  { fuzzCodec(f, "lowrank:2+bf16", 2) }
 
 func FuzzDecodeVec(f *testing.F) {
 	f.Add(gradients.AppendBytes(nil, gradients.Vec{1, -2}), 2)

@@ -19,8 +19,8 @@ func (int4) value(code int, s float32) float32 {
 }
 
 // roundBits rounds x, of magnitude below 2^22, to an integer, ties to even, and returns its low bits in two's complement.
-// Adding 1.5·2^23 makes the float's own rounding do that.
+// Adding 1.5·2^23 makes the float's own rounding do that. x is often a product, which must be rounded before.
 func roundBits(x float32) uint32 {
 	const magic = 3 << 22
-	return math.Float32bits(x + magic)
+	return math.Float32bits(float32(x) + magic)
 }

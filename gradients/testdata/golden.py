@@ -314,7 +314,62 @@ def dct(tensors, key, args):
     return 3, head, groups, back
 
 
-WHAT = {"": everything, "dct": dct, "topk": topk, "mask": mask}
+def lowrank(tensors, key, args):
+    rank, groups, parts, off = int(args), [], [], 0
+    for shape, v in tensors:
+        if len(shape) != 2 or rank * sum(shape) >= len(v):
+            groups.append(v)
+            parts.append(None)
+        else:
+            rows, cols = shape
+            q = [[(mix(off + j * rank + c + 1) - (mix(off + j * rank + c + 1) >> 63 << 64) >> 40) / 2 ** 23 for c in range(rank)] for j in range(cols)]
+            p = [[0.0] * rank for _ in range(rows)]
+            for i in range(rows):
+                for j in range(cols):
+                    for c in range(rank):
+                        p[i][c] += v[i * cols + j] * q[j][c]
+            for c in range(rank):  # modified Gram-Schmidt
+                for d in range(c):
+                    dot = 0.0
+                    for row in p:
+                        dot += row[c] * row[d]
+                    for row in p:
+                        row[c] -= dot * row[d]
+                norm = 0.0
+                for row in p:
+                    norm += row[c] * row[c]
+                for row in p:
+                    row[c] /= math.sqrt(norm)
+            p = [[f32(x) for x in row] for row in p]
+            q = [[0.0] * rank for _ in range(cols)]
+            for i in range(rows):
+                for j in range(cols):
+                    for c in range(rank):
+                        q[j][c] += v[i * cols + j] * p[i][c]
+            groups += [[x for row in p for x in row], [f32(x) for row in q for x in row]]
+            parts.append((rows, cols))
+        off += len(v)
+
+    def back(sent):
+        out, rest = [], sent
+        for part, (shape, v) in zip(parts, tensors):
+            if part is None:
+                out, rest = out + rest[:len(v)], rest[len(v):]
+                continue
+            rows, cols = part
+            p, q, rest = rest[:rows * rank], rest[rows * rank:(rows + cols) * rank], rest[(rows + cols) * rank:]
+            for i in range(rows):
+                for j in range(cols):
+                    x = 0.0
+                    for c in range(rank):
+                        x = f32(x + f32(p[i * rank + c] * q[j * rank + c]))
+                    out.append(x)
+        return out
+
+    return 4, b"", groups, back
+
+
+WHAT = {"": everything, "lowrank": lowrank, "dct": dct, "topk": topk, "mask": mask}
 
 
 def payload(name, shapes, key, v):
@@ -345,7 +400,7 @@ def main():
 
 
 NAMES = list(WRITE) + ["topk:64/4096+2bit", "topk:5/100+f32", "topk:64/64x64+2bit", "topk:9/8x8+e3m0", "topk:64/65536+1bit",
-                       "mask:1/20+int8", "mask:3/7+bf16", "dct:32/64+f32", "dct:6/16+int8"]
+                       "mask:1/20+int8", "mask:3/7+bf16", "dct:32/64+f32", "dct:6/16+int8", "lowrank:4+bf16", "lowrank:2+f32"]
 
 if __name__ == "__main__":
     main()
