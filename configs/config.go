@@ -6,7 +6,7 @@ package configs
 import "time"
 
 // Config is one run. The tags are the single description of a field: doc explains it to people and editors, range is
-// the interval that it must lie in, enum lists what it may be, later what is planned but refused for
+// the interval that it must lie in, enum lists what it may be, form names a grammar, later what is planned but refused for
 // now, and local marks what concerns one machine only and is not told to others.
 type Config struct {
 	Name       string     `yaml:"name" doc:"name of the run and of its folder under runs/"`
@@ -77,7 +77,7 @@ type Sync struct {
 	Fragments     int           `yaml:"fragments" range:"[1,512]" doc:"parts that the model is exchanged in, one after the other"`
 	Delay         int           `yaml:"delay" range:"[0,1e6]" doc:"inner steps between a departure and its landing (arXiv:2501.18512, tau)"`
 	Blend         float64       `yaml:"blend" range:"[0,1]" doc:"part of its own parameters that a worker keeps at a landing (arXiv:2501.18512, alpha)"`
-	Codec         string        `yaml:"codec" enum:"f32|bf16|int8|f32+zstd|bf16+zstd|int8+zstd" doc:"how a contribution is written"`
+	Codec         string        `yaml:"codec" form:"codec" doc:"what of a contribution is sent and how: [topk:K/C|topk:K/SxS|mask:P/Q|dct:K/S|lowrank:R +] f32|bf16|int8|e3m0|int4|2bit|1bit [+zstd]"`
 	ErrorFeedback float64       `yaml:"error_feedback" range:"[0,1]" doc:"decay of the residual that carries what the codec lost; 0 is off"`
 	MinPeers      int           `yaml:"min_peers" range:"[1,4096]" doc:"contributions that a round needs before it may close"`
 	Deadline      time.Duration `yaml:"deadline" range:"[100ms,24h]" doc:"how long a round waits for absent workers"`

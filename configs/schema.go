@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/invopop/jsonschema"
+	"github.com/skein-train/skein/internal/codecname"
 )
 
 // Schema is the JSON Schema of a run file (draft 2020-12), for editors: every key with its description, default, range
@@ -80,6 +81,12 @@ func constrain(s *jsonschema.Schema, f field) {
 			s.Enum = append(s.Enum, n)
 		} else {
 			s.Enum = append(s.Enum, choice)
+		}
+	}
+	if f.tag.Get("form") == "codec" {
+		s.Pattern = codecname.Pattern()
+		for _, example := range codecname.Examples() {
+			s.Examples = append(s.Examples, example)
 		}
 	}
 	in, ok := intervalOf(f.tag)

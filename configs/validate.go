@@ -1,11 +1,14 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/skein-train/skein/internal/codecname"
 )
 
 // finding is one thing wrong with a Config. paths are the fields involved, the one to change first in front.
@@ -65,6 +68,12 @@ func (f field) checkChoice() (bad, hint string) {
 		return fmt.Sprintf("%s is not built yet", got), "use " + strings.Join(enum, " or ")
 	case enum != nil && !slices.Contains(enum, got):
 		return fmt.Sprintf("%q is not one of %s", got, strings.Join(enum, ", ")), nearest(got, slices.Concat(enum, later))
+	}
+	if f.tag.Get("form") == "codec" {
+		_, err := codecname.Parse(f.value.String())
+		if e := new(codecname.Error); errors.As(err, &e) {
+			return e.Message, nearest(e.Got, e.Options)
+		}
 	}
 	if f.value.Kind() == reflect.String && !utf8.ValidString(f.value.String()) {
 		return "is not UTF-8 text", ""

@@ -39,7 +39,7 @@ func Names() []string {
 func New(name string, l Layout, f Fragment) (Codec, error) {
 	spec, err := codecname.Parse(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("codec %q: %w", name, err)
 	}
 	if !slices.Contains(l.Fragments(), f) {
 		return nil, fmt.Errorf("codec %s: fragment %d [%d, %d) is not in the layout", name, f.ID, f.Lo, f.Hi)

@@ -78,12 +78,12 @@ func Parse(name string) (Name, error) {
 	}
 	switch kind, _, _ := strings.Cut(last, ":"); {
 	case len(parts) > 2:
-		return Name{}, &Error{Message: fmt.Sprintf("codec %q has too many parts; expected WHAT+VALUES+zstd, such as %s", name, strings.Join(Examples(), ", ")),
+		return Name{}, &Error{Message: fmt.Sprintf("%q has too many parts; expected WHAT+VALUES+zstd, such as %s", name, strings.Join(Examples(), ", ")),
 			Got: last, Options: []string{"zstd"}}
 	case slices.Contains(whats(), kind):
-		return Name{}, fail("codec %q does not say how its values are written; add one of +%s", name, strings.Join(Values(), ", +"))
+		return Name{}, fail("%q does not say how its values are written; add one of +%s", name, strings.Join(Values(), ", +"))
 	case !slices.Contains(Values(), last):
-		return Name{}, &Error{Message: fmt.Sprintf("codec %q: %q is not one of %s; see also %s", name, last, strings.Join(Values(), ", "), strings.Join(Examples()[1:], ", ")),
+		return Name{}, &Error{Message: fmt.Sprintf("%q is not one of %s; see also %s", last, strings.Join(Values(), ", "), strings.Join(Examples()[1:], ", ")),
 			Got: last, Options: slices.Concat(Values(), whats(), []string{"zstd"})}
 	}
 	n.Values = last
@@ -103,7 +103,7 @@ func (n *Name) parseWhat(text string) error {
 	kind, args, _ := strings.Cut(text, ":")
 	count, of, pair := strings.Cut(args, "/")
 	if !slices.Contains(whats(), kind) {
-		return &Error{Message: fmt.Sprintf("codec: %q is not one of %s", kind, strings.Join(whats(), ", ")), Got: kind, Options: whats()}
+		return &Error{Message: fmt.Sprintf("%q is not one of %s", kind, strings.Join(whats(), ", ")), Got: kind, Options: whats()}
 	}
 	if n.What = kind; n.What == LowRank {
 		return n.numbers(text, "lowrank:R", args, "", MaxRank)
@@ -117,13 +117,13 @@ func (n *Name) parseWhat(text string) error {
 	case TopK:
 		if rows, cols, tiles := strings.Cut(of, "x"); tiles {
 			if rows != cols {
-				return fail("codec: %q: tiles are square, such as 64x64", text)
+				return fail("%q: tiles are square, such as 64x64", text)
 			}
 			n.Tiles, of, limit = true, rows, MaxSide
 		}
 	}
 	if !pair || of == "" {
-		return fail("codec: %q: expected %s", text, form)
+		return fail("%q: expected %s", text, form)
 	}
 	return n.numbers(text, form, count, of, limit)
 }
@@ -132,22 +132,22 @@ func (n *Name) parseWhat(text string) error {
 func (n *Name) numbers(text, form, count, of string, limit int) error {
 	var ok bool
 	if n.Count, ok = number(count); !ok {
-		return fail("codec: %q: expected %s with whole numbers from 1", text, form)
+		return fail("%q: expected %s with whole numbers from 1", text, form)
 	}
 	most := limit
 	if of != "" {
 		if n.Of, ok = number(of); !ok {
-			return fail("codec: %q: expected %s with whole numbers from 1", text, form)
+			return fail("%q: expected %s with whole numbers from 1", text, form)
 		}
 		if n.Of > limit {
-			return fail("codec: %q: %d is more than %d", text, n.Of, limit)
+			return fail("%q: %d is more than %d", text, n.Of, limit)
 		}
 		if most = n.Of; n.Tiles || n.What == DCT {
 			most = n.Of * n.Of
 		}
 	}
 	if n.Count > most {
-		return fail("codec: %q: %d is more than %d", text, n.Count, most)
+		return fail("%q: %d is more than %d", text, n.Count, most)
 	}
 	return nil
 }
