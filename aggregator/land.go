@@ -30,7 +30,7 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 		return err
 	}
 	s.Seq = n
-	if !w.apart() {
+	if !w.Apart() {
 		w.roots.changed(f.ID, s)
 	}
 	w.merge(f)

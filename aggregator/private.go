@@ -9,8 +9,8 @@ import (
 
 // What workers with anchors of their own do differently: whom they merge with, and how they come together at the end.
 
-// apart says whether the workers' anchors differ now.
-func (w *Worker) apart() bool {
+// Apart says whether the workers' anchors differ now: there is no common state to publish.
+func (w *Worker) Apart() bool {
 	return w.Method.Private && w.state.Seq < w.Manifest.Schedule.Rounds()
 }
 

@@ -151,7 +151,7 @@ func (w *Worker) Snapshot() Snapshot { return w.state.snapshot(w.chain.run, w.Re
 
 // Root is the root of the shared state. That of a private method is the first one until its last round has landed.
 func (w *Worker) Root() Hash {
-	if w.apart() {
+	if w.Apart() {
 		return w.Manifest.FirstRoot
 	}
 	return w.roots.get()

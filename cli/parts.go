@@ -40,7 +40,7 @@ func innerOf(c configs.Config) trainer.Inner {
 		WeightDecay: i.WeightDecay, GradClip: i.GradClip, ZLoss: i.ZLoss,
 		Schedule: i.Schedule, WarmupSteps: uint64(i.WarmupSteps), DecaySteps: uint64(i.DecaySteps), MinLRRatio: i.MinLRRatio,
 	}
-	if c.Outer.Method == "ddp" {
+	if c.Outer.Method == "ddp" || c.Outer.Method == "demo" {
 		inner.Optimizer = "none"
 	}
 	return inner
@@ -58,23 +58,51 @@ func codecOf(c configs.Config) func(gradients.Layout, gradients.Fragment) (gradi
 	}
 }
 
+// methodOf turns the names of a method into its parts.
 func methodOf(c configs.Config) (aggregator.Method, error) {
-	if c.Outer.Method != "ddp" {
-		momentum := c.Outer.Momentum
-		if c.Outer.Optimizer == "sgd" {
-			momentum = 0
-		}
-		return aggregator.DiLoCo(codecOf(c), float32(c.Outer.LR), float32(momentum), float32(c.Sync.Blend), float32(c.Sync.ErrorFeedback)), nil
+	codec, o := codecOf(c), c.Outer
+	lr, momentum, feedback := float32(o.LR), float32(o.Momentum), float32(c.Sync.ErrorFeedback)
+	if o.Optimizer == "sgd" {
+		momentum = 0
 	}
-	i := innerOf(c)
-	adam := gradients.AdamWOptions{Beta1: i.Betas[0], Beta2: i.Betas[1], Eps: i.Eps, WeightDecay: i.WeightDecay}
 	rate, err := rateOf(c)
 	if err != nil {
 		return aggregator.Method{}, err
 	}
-	m := aggregator.DDP(codecOf(c), adam, float32(i.GradClip), matrices, rate)
-	m.Feedback = float32(c.Sync.ErrorFeedback)
+	switch o.Method {
+	case "ddp":
+		i := innerOf(c)
+		adam := gradients.AdamWOptions{Beta1: i.Betas[0], Beta2: i.Betas[1], Eps: i.Eps, WeightDecay: i.WeightDecay}
+		m := aggregator.DDP(codec, adam, float32(i.GradClip), matrices, rate)
+		m.Feedback = feedback
+		return m, nil
+	case "demo":
+		return aggregator.DeMo(codec, feedback, float32(c.Inner.WeightDecay), matrices, rate), nil
+	case "sparseloco":
+		return aggregator.SparseLoCo(codec, lr, feedback), nil
+	case "elastic":
+		return aggregator.Elastic(codec, lr, momentum, feedback, trainer.Hidden), nil
+	case "eager":
+		return aggregator.Eager(codec, lr, momentum), nil
+	case "noloco":
+		return aggregator.NoLoCo(doubled(codec), momentum, lr, lr), nil
+	case "async":
+		return aggregator.AsyncDiLoCo(codec, lr, momentum, o.Delayed), nil
+	}
+	m := aggregator.DiLoCo(codec, lr, momentum, float32(c.Sync.Blend), feedback)
+	m.Name = o.Method
 	return m, nil
+}
+
+// doubled is a codec for two vectors a fragment.
+func doubled(codec func(gradients.Layout, gradients.Fragment) (gradients.Codec, error)) func(gradients.Layout, gradients.Fragment) (gradients.Codec, error) {
+	return func(l gradients.Layout, f gradients.Fragment) (gradients.Codec, error) {
+		c, err := codec(l, f)
+		if err != nil {
+			return nil, err
+		}
+		return gradients.Both(c, f.Len())
+	}
 }
 
 // rateOf is the learning rate of inner step 1, 2, ….

@@ -81,7 +81,7 @@ func (r *reporter) care(ctx context.Context, w *worker, l aggregator.Landing, re
 			return err
 		}
 	}
-	if rec.Round%uint64(r.cfg.Checkpoint.Every) == 0 || last {
+	if (rec.Round%uint64(r.cfg.Checkpoint.Every) == 0 || last) && !l.Worker.Apart() {
 		if rec.Checkpoint, err = r.publish(ctx, w, l, rec.EvalLoss); err != nil {
 			return err
 		}

@@ -65,10 +65,11 @@ type Inner struct {
 
 // Outer is the method and the optimizer applied to the averaged contributions.
 type Outer struct {
-	Method    string  `yaml:"method" enum:"diloco|ddp" doc:"diloco: many inner steps between exchanges (arXiv:2311.08105); ddp: every gradient is exchanged"`
-	Optimizer string  `yaml:"optimizer" enum:"nesterov|sgd|adamw" doc:"diloco: nesterov or sgd; ddp: adamw with the settings of inner"`
+	Method    string  `yaml:"method" enum:"diloco|ddp|fedavg|sparseloco|muloco|eager|noloco|async|elastic|demo" doc:"training method: many inner steps between exchanges (diloco and its family), or every gradient exchanged (ddp, demo); docs/methods.md"`
+	Optimizer string  `yaml:"optimizer" enum:"nesterov|sgd|adamw|sign" doc:"nesterov or sgd; ddp: adamw with the settings of inner; demo: sign"`
 	LR        float64 `yaml:"lr" range:"(0,10]" doc:"outer learning rate; unused by ddp"`
 	Momentum  float64 `yaml:"momentum" range:"[0,1)" doc:"outer momentum; unused by ddp and sgd"`
+	Delayed   int     `yaml:"delayed" range:"[0,4096]" doc:"contributions that share one step of the momentum, for method async: the number of workers (arXiv:2401.09135); 0 moves it with each"`
 }
 
 // Sync is the rhythm of the exchange.
@@ -81,8 +82,9 @@ type Sync struct {
 	ErrorFeedback float64       `yaml:"error_feedback" range:"[0,1]" doc:"decay of the residual that carries what the codec lost; 0 is off"`
 	MinPeers      int           `yaml:"min_peers" range:"[1,4096]" doc:"contributions that a round needs before it may close"`
 	Deadline      time.Duration `yaml:"deadline" range:"[100ms,24h]" doc:"how long a round waits for absent workers"`
+	Grace         time.Duration `yaml:"grace" range:"[0s,24h]" doc:"how long a round with min_peers in waits for others, for method elastic; 0 waits until the deadline"`
 	MaxStaleness  int           `yaml:"max_staleness" range:"[0,1e6]" doc:"rounds that a contribution's base may lag behind"`
-	Topology      string        `yaml:"topology" enum:"all" later:"hub|pair" doc:"all: everybody receives every contribution"`
+	Topology      string        `yaml:"topology" enum:"all|pair" later:"hub" doc:"all: everybody receives every contribution; pair: one other worker does, for method noloco"`
 }
 
 // Train is the work of one worker.
@@ -137,18 +139,5 @@ func Default() Config {
 
 		Checkpoint: Checkpoint{Every: 5, Keep: 3, Snapshot: 1},
 		Eval:       Eval{Every: 5, Batches: 8},
-	}
-}
-
-// adapt fills what the chosen method fixes and nobody wrote down: DDP exchanges every step and has one optimizer.
-func (c *Config) adapt(written func(path string) bool) {
-	if c.Outer.Method != "ddp" {
-		return
-	}
-	if !written("sync.every") {
-		c.Sync.Every = 1
-	}
-	if !written("outer.optimizer") {
-		c.Outer.Optimizer = "adamw"
 	}
 }

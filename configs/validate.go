@@ -56,6 +56,7 @@ func (c Config) checkRelations() []finding {
 	r.model(c)
 	r.sizes(c)
 	r.method(c)
+	r.schedule(c)
 	r.swarm(c)
 	return r.found
 }
@@ -172,13 +173,8 @@ func (i Inner) decay(steps int) int {
 	return i.DecaySteps
 }
 
-func (r *relations) method(c Config) {
+func (r *relations) schedule(c Config) {
 	s := c.Sync
-	if c.Outer.Method == "ddp" {
-		r.ddp(c)
-	} else if c.Outer.Method == "diloco" && c.Outer.Optimizer == "adamw" {
-		r.fail("outer.optimizer outer.method", "outer.optimizer adamw belongs to outer.method ddp", "diloco takes nesterov or sgd")
-	}
 	if s.Fragments > s.Every {
 		r.fail("sync.fragments sync.every", fmt.Sprintf("sync.fragments (%d) is more than sync.every (%d): fragments depart one after the other within it", s.Fragments, s.Every), "")
 	} else {
@@ -189,26 +185,6 @@ func (r *relations) method(c Config) {
 	}
 	if s.Delay > s.Every {
 		r.fail("sync.delay sync.every", fmt.Sprintf("sync.delay (%d inner steps) is more than sync.every (%d): a fragment would depart again before it landed", s.Delay, s.Every), "")
-	}
-	if s.MaxStaleness > 0 {
-		r.fail("sync.max_staleness", fmt.Sprintf("sync.max_staleness %d is not built yet", s.MaxStaleness), "set it to 0")
-	}
-}
-
-func (r *relations) ddp(c Config) {
-	s := c.Sync
-	if c.Inner.Optimizer != "adamw" {
-		r.fail("inner.optimizer outer.method", fmt.Sprintf("outer.method ddp steps with AdamW, inner.optimizer is %s", c.Inner.Optimizer),
-			"set inner.optimizer to adamw, or outer.method to diloco")
-	}
-	if s.Every != 1 {
-		r.fail("sync.every outer.method", fmt.Sprintf("outer.method ddp exchanges after every step, sync.every is %d", s.Every), "set sync.every to 1, or outer.method to diloco")
-	}
-	if s.Fragments != 1 || s.Delay != 0 || s.Blend != 0 {
-		r.fail("sync.fragments sync.delay sync.blend outer.method", fmt.Sprintf("outer.method ddp needs sync.fragments 1, sync.delay 0 and sync.blend 0; got %d, %d and %v", s.Fragments, s.Delay, s.Blend), "")
-	}
-	if c.Outer.Optimizer != "adamw" {
-		r.fail("outer.optimizer outer.method", fmt.Sprintf("outer.method ddp needs outer.optimizer adamw, got %s", c.Outer.Optimizer), "its settings are those of inner")
 	}
 }
 

@@ -17,6 +17,9 @@ type Model = graph.Model
 // LayoutOf lists the model's parameters in the order of the flat vector, cut into that many fragments; see graph.LayoutOf.
 func LayoutOf(m Model, fragments int) (gradients.Layout, error) { return graph.LayoutOf(m, fragments) }
 
+// Hidden tells whether a tensor is a matrix inside a block; see graph.Hidden.
+func Hidden(t gradients.Tensor) bool { return graph.Hidden(t) }
+
 // Options is everything that a Replica is made from, apart from its data.
 type Options struct {
 	Model          Model
