@@ -91,6 +91,7 @@ func footprintOf(c configs.Config, p parts, hosts bool) (footprint, error) {
 		{"gradients", r.Gradients, workers},
 		{"inner optimizer", r.Optimizer, workers},
 		{"activations", r.Activations, workers},
+		{"engine", r.Engine, workers},
 		{"anchor", s.vector, workers},
 		{"outer optimizer", s.outer, workers},
 		{"error feedback", s.feedback, workers},

@@ -14,21 +14,23 @@ type Footprint struct {
 	Gradients   int64 `json:"gradients"`
 	Optimizer   int64 `json:"optimizer"`   // moments and working memory
 	Activations int64 `json:"activations"` // of one micro-batch, with their gradients; tokens and targets
+	Engine      int64 `json:"engine"`      // packed weights, rows of logits, room for one call; 0 if the engine does not say
 	Evaluation  int64 `json:"evaluation"`  // taken by the first Evaluate or Generate
 }
 
 // Total is all of it.
 func (f Footprint) Total() int64 {
-	return f.Parameters + f.Gradients + f.Optimizer + f.Activations + f.Evaluation
+	return f.Parameters + f.Gradients + f.Optimizer + f.Activations + f.Engine + f.Evaluation
 }
 
 // Measure says how much engine memory a replica takes that New would build. It builds the graph and plans its memory, and
-// allocates none of it. o.Engine only says what it computes in, F32 without one.
+// allocates none of it. o.Engine is asked what it computes in, F32 without one, and what it needs itself (engine.Spender).
 func Measure(o Options, data shards.Source) (Footprint, error) {
 	ruler, inner := &ruler{}, &ruler{} // inner: for the optimizer alone
 	if o.Engine != nil {
 		ruler.compute = o.Engine.Compute()
 	}
+	spender, _ := o.Engine.(engine.Spender)
 	o.Engine = ruler
 	if err := o.Validate(data); err != nil {
 		return Footprint{}, fmt.Errorf("trainer: %w", err)
@@ -45,11 +47,25 @@ func Measure(o Options, data shards.Source) (Footprint, error) {
 	f.Activations = 4*ruler.elements - f.Total()
 	taken := ruler.elements
 	params := ruler.Alloc(r.Len())
-	if _, err := graph.Loss(ruler, r.shape(o.MicroBatchSize), params, r.arena); err != nil {
+	loss, err := graph.Loss(ruler, r.shape(o.MicroBatchSize), params, r.arena)
+	if err != nil {
 		return Footprint{}, fmt.Errorf("trainer: %w", err)
 	}
 	f.Evaluation = 4 * (ruler.elements - taken)
+	if spender != nil {
+		s, uses := r.shape(o.MicroBatchSize), o.BatchSize/o.MicroBatchSize
+		weights := r.train.Weights()
+		f.Engine = packed(spender, weights, uses) + spender.Room(weights[len(weights)-1], uses, s.Batch*s.Time, s.Attention())
+		f.Evaluation += packed(spender, loss.Weights(), 1)
+	}
 	return f, nil
+}
+
+func packed(e engine.Spender, weights []*engine.Weight, uses int) (bytes int64) {
+	for _, w := range weights {
+		bytes += e.Packed(w, uses)
+	}
+	return bytes
 }
 
 // FLOPs is the arithmetic of one trained token, forward and backward, by the usual count: 6 for every weight that is multiplied

@@ -174,6 +174,14 @@ type Engine interface {
 	AdamW(p, g, m, v Buf, decay [][2]int, s AdamW)
 }
 
+// Spender is an Engine that takes memory of its own beyond what Alloc gave, and says beforehand how much, in bytes.
+type Spender interface {
+	// Packed is what Refresh takes for one weight, whose Master may be empty.
+	Packed(w *Weight, uses int) int64
+	// Room is what passes of that many tokens keep for use within one call; head is the weight of Head.
+	Room(head *Weight, uses, tokens int, a Attention) int64
+}
+
 // Options choose an engine.
 type Options struct {
 	Kind      string // auto, cpu, reference (cuda later); auto takes the fastest that works and says which

@@ -62,14 +62,18 @@ func newWeights(b *ops.Builder, s Shape, params, grads engine.Buf) *weights {
 	return w
 }
 
-// hidden is the model up to the final norm: ids int32 [N] → [N, D].
-func hidden(b *ops.Builder, s Shape, w *weights, ids *gorgonia.Node) *gorgonia.Node {
-	eps := float32(s.Model.Eps())
-	attention := engine.Attention{
+// Attention is that of every layer.
+func (s Shape) Attention() engine.Attention {
+	return engine.Attention{
 		Batch: s.Batch, Time: s.Time,
 		Heads: s.Model.NumAttentionHeads, KVHeads: s.Model.NumKeyValueHeads, HeadDim: s.Model.HeadDim(),
 		RopeBase: s.Model.Theta(),
 	}
+}
+
+// hidden is the model up to the final norm: ids int32 [N] → [N, D].
+func hidden(b *ops.Builder, s Shape, w *weights, ids *gorgonia.Node) *gorgonia.Node {
+	eps, attention := float32(s.Model.Eps()), s.Attention()
 	block := func(f func()) { f() }
 	if s.Recompute {
 		block = b.Block

@@ -81,6 +81,9 @@ func (p *Program) Feed(tokens, targets []int32) {
 	}
 }
 
+// Weights are the parameters that products read, in the order of the way forward: the head's is the last.
+func (p *Program) Weights() []*engine.Weight { return p.weights }
+
 // Refresh readies the parameters for uses runs. It has to follow every change of them.
 func (p *Program) Refresh(uses int) {
 	for _, w := range p.weights {

@@ -7,6 +7,7 @@ import (
 // layers computes the three products of a layer. Results and operands have the types that their Bufs say.
 type layers interface {
 	refresh(w *engine.Weight, uses int)
+	packedLen(w *engine.Weight, uses int) int64 // bytes that refresh takes
 	forward(y, x engine.Buf, w *engine.Weight, n int)
 	back(dx, dy engine.Buf, w *engine.Weight, n int)
 	grad(dw, dy, x engine.Buf, n, out, in int, accumulate bool)
