@@ -45,6 +45,7 @@ func methodRules() map[string]rules {
 		}},
 		"eager": {check: (*relations).eager, fill: map[string]func(*Config){
 			"sync.delay": func(c *Config) { c.Sync.Delay = c.Sync.Every },
+			"sync.codec": func(c *Config) { c.Sync.Codec = "bf16" },
 		}},
 		"noloco": {check: (*relations).noloco, fill: map[string]func(*Config){
 			"outer.lr":      func(c *Config) { c.Outer.LR = 0.7 },
