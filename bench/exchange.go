@@ -46,7 +46,7 @@ func (x *exchange) publish(c *aggregator.Certificate) {
 	}
 	size := len(c.Encode())
 	for _, p := range x.ports {
-		x.clock.At(x.net.Send(x.seat(), p.host, size, x.clock.now), func() { p.read(c) })
+		x.clock.At(x.net.Note(x.seat(), p.host, size, x.clock.now), func() { p.read(c) })
 	}
 	for h, p := range x.payloads { // nobody asks for these any more: every worker has landed all rounds that far back
 		if p.round+keep < c.Seq {
@@ -88,7 +88,7 @@ func (p *port) read(c *aggregator.Certificate) {
 		return
 	}
 	const request = 64 // bytes
-	p.clock.At(p.net.Send(p.host, p.seat(), request, p.clock.now), func() {
+	p.clock.At(p.net.Note(p.host, p.seat(), request, p.clock.now), func() {
 		p.report(func(r *aggregator.Rounds) { r.Join(p.self) })
 	})
 }
@@ -160,7 +160,7 @@ func (p *port) Seal(_ context.Context, n aggregator.Seq, root aggregator.Hash) e
 		return nil // contributions carry the others
 	}
 	const report = 64 // bytes
-	p.clock.At(p.net.Send(p.host, p.seat(), report, p.clock.now), func() {
+	p.clock.At(p.net.Note(p.host, p.seat(), report, p.clock.now), func() {
 		p.report(func(r *aggregator.Rounds) { r.Reached(p.self, n, root) })
 	})
 	return nil

@@ -49,6 +49,16 @@ func (n *Network) Send(from, to int, bytes int, now time.Duration) (arrives time
 	return max(n.up[from], n.down[to]) + n.hosts[from].Latency + n.hosts[to].Latency + n.jitter(from) + n.jitter(to)
 }
 
+// Note sends a small message, which does not queue behind payloads: it is one of many streams, and takes its share of the road at
+// once. It still holds up what queues.
+func (n *Network) Note(from, to int, bytes int, now time.Duration) (arrives time.Duration) {
+	n.sent[from] += int64(bytes)
+	n.received[to] += int64(bytes)
+	up, down := span(bytes, n.hosts[from].Up), span(bytes, n.hosts[to].Down)
+	n.up[from], n.down[to] = max(now, n.up[from])+up, max(now, n.down[to])+down
+	return now + max(up, down) + n.hosts[from].Latency + n.hosts[to].Latency + n.jitter(from) + n.jitter(to)
+}
+
 func (n *Network) jitter(host int) time.Duration {
 	if n.hosts[host].Jitter == 0 {
 		return 0
