@@ -23,19 +23,12 @@ func (c *dense) NewSum() Sum { return &denseSum{c: c} }
 // Append makes of a vector that is not Finite a payload that every Sum refuses.
 func (c *dense) Append(dst []byte, _ Key, v Vec, _ []Vec) []byte {
 	dst = c.frame.appendHeader(dst)
-	at := len(dst)
-	dst = grow(dst, c.values.size())
-	c.values.encode(dst[at:], v[:c.n])
-	return c.frame.seal(dst, at)
+	return c.appendValues(dst, len(dst), v[:c.n])
 }
 
-// Check is complete for a body as it is. Of a packed one it sees the declared size only, since unpacking is not cheap.
 func (c *dense) Check(src []byte) error {
-	p, err := c.peek(src)
-	if err != nil || p.packed {
-		return err
-	}
-	return c.values.check(p.body)
+	_, err := c.check(src)
+	return err
 }
 
 // denseSum adds payloads of a dense codec into one vector.
@@ -43,28 +36,21 @@ type denseSum struct {
 	c      *dense
 	acc    Vec // Σ weight·value; nil until the first Add
 	weight tally
-	unpack []byte // a packed body lands here
+	unpack []byte // packed values land here
 }
 
 func (s *denseSum) Add(weight float32, src []byte) error {
 	if err := s.weight.fits(weight); err != nil {
 		return err
 	}
-	p, err := s.c.peek(src)
+	_, values, err := s.c.open(src, &s.unpack)
 	if err != nil {
-		return err
-	}
-	body, err := s.c.frame.open(p, &s.unpack)
-	if err != nil {
-		return err
-	}
-	if err := s.c.values.check(body); err != nil {
 		return err
 	}
 	if s.acc == nil {
 		s.acc = make(Vec, s.c.n)
 	}
-	s.c.values.add(s.acc, weight, body)
+	s.c.values.add(s.acc, weight, values)
 	s.weight += tally(weight)
 	return nil
 }

@@ -66,10 +66,7 @@ func (c *lowRank) Append(dst []byte, _ Key, v Vec, st []Vec) []byte {
 		copy(sent[len(p):], q)
 		sent = sent[len(p)+len(q):]
 	}
-	at := len(dst)
-	dst = grow(dst, c.values.size())
-	c.values.encode(dst[at:], c.sent)
-	return c.frame.seal(dst, at)
+	return c.appendValues(dst, len(dst), c.sent)
 }
 
 // factorise takes a step of the power iteration: P ← orthonormal basis of M·Q, Q ← Mᵀ·P. Both have rows of r numbers. Sums are
@@ -155,13 +152,10 @@ func columnNorm(p []float64, r, c int) float64 {
 	return math.Sqrt(s)
 }
 
-// Check is complete for a body as it is, except for the lengths of columns. Of a packed one it sees the declared size only.
+// Check does not look at the size of P's numbers.
 func (c *lowRank) Check(src []byte) error {
-	p, err := c.peek(src)
-	if err != nil || p.packed {
-		return err
-	}
-	return c.values.check(p.body)
+	_, err := c.check(src)
+	return err
 }
 
 // lowRankSum adds up products: factors of different workers cannot be added.
@@ -178,19 +172,12 @@ func (s *lowRankSum) Add(weight float32, src []byte) error {
 	if err := s.weight.fits(weight); err != nil {
 		return err
 	}
-	p, err := s.c.peek(src)
+	_, values, err := s.c.open(src, &s.unpack)
 	if err != nil {
-		return err
-	}
-	body, err := s.c.frame.open(p, &s.unpack)
-	if err != nil {
-		return err
-	}
-	if err := s.c.values.check(body); err != nil {
 		return err
 	}
 	s.sent = grown(s.sent, s.c.count)
-	s.c.values.add(s.sent, 1, body)
+	s.c.values.add(s.sent, 1, values)
 	if err := s.c.bounded(s.sent); err != nil {
 		return err
 	}

@@ -6,11 +6,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// packer is the zstd stage. It first sorts the values, which end the body, into byte planes (all lowest bytes, then all
-// second bytes, …): in floats the byte with the exponent compresses and the mantissa does not, and side by side neither would.
+// packer is the zstd stage. It first sorts the values into byte planes (all lowest bytes, then all second bytes, …): in
+// floats the byte with the exponent compresses and the mantissa does not, and side by side neither would.
 type packer struct {
 	width int // bytes of one value
-	tail  int // bytes of all values
 	enc   *zstd.Encoder
 	dec   *zstd.Decoder
 
@@ -20,7 +19,7 @@ type packer struct {
 // packWindow is short: gradients hold no far repetitions, and all gain comes from entropy coding.
 const packWindow = 128 << 10
 
-func newPacker(width, tail int) (*packer, error) {
+func newPacker(width int) (*packer, error) {
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
@@ -40,22 +39,21 @@ func newPacker(width, tail int) (*packer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zstd stage: %w", err)
 	}
-	return &packer{width: width, tail: tail, enc: enc, dec: dec}, nil
+	return &packer{width: width, enc: enc, dec: dec}, nil
 }
 
-// pack returns the packed body in memory that the next pack overwrites. The same body gives the same bytes.
+// pack returns the packed values in memory that the next pack overwrites. The same values give the same bytes.
 func (p *packer) pack(body []byte) []byte {
 	if p.width > 1 {
 		p.planes = grow(p.planes[:0], len(body))
-		at := copy(p.planes, body[:len(body)-p.tail])
-		split(p.planes[at:], body[at:], p.width)
+		split(p.planes, body, p.width)
 		body = p.planes
 	}
 	p.out = p.enc.EncodeAll(body, p.out[:0])
 	return p.out
 }
 
-// size reads the size that a packed body declares, which zstd leaves optional and this format does not.
+// size reads the size that packed values declare, which zstd leaves optional and this format does not.
 func (p *packer) size(packed []byte) (uint64, error) {
 	var h zstd.Header
 	if err := h.Decode(packed); err != nil {
@@ -90,8 +88,8 @@ func oneFrame(blocks []byte) bool {
 	return false
 }
 
-// unpack returns the body, exactly size bytes and at least as long as the values, in memory that it keeps in *buf. What
-// it allocates is bounded by size whatever packed says.
+// unpack returns the values, exactly size bytes and a multiple of the width, in memory that it keeps in *buf. What it
+// allocates is bounded by size whatever packed says.
 func (p *packer) unpack(packed []byte, size int, buf *[]byte) ([]byte, error) {
 	need := size
 	if p.width > 1 {
@@ -107,8 +105,7 @@ func (p *packer) unpack(packed []byte, size int, buf *[]byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: zstd: %d bytes unpacked, %d declared", ErrCorrupt, len(got), size)
 	}
 	if p.width > 1 {
-		at := copy(body, out[:size-p.tail])
-		join(body[at:], out[at:], p.width)
+		join(body, out, p.width)
 	}
 	return body, nil
 }

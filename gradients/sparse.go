@@ -84,23 +84,15 @@ func (c *sparse) Append(dst []byte, k Key, v Vec, _ []Vec) []byte {
 	}
 	at := len(dst)
 	dst = c.picker.pick(dst, c.at, c.sent, v, k)
-	values := len(dst)
-	dst = grow(dst, c.values.size())
-	c.values.encode(dst[values:], c.sent)
-	return c.frame.seal(dst, at)
+	return c.appendValues(dst, at, c.sent)
 }
 
-// Check is complete for a body as it is. Of a packed one it sees the declared size only, since unpacking is not cheap.
 func (c *sparse) Check(src []byte) error {
-	p, err := c.peek(src)
-	if err != nil || p.packed {
+	head, err := c.check(src)
+	if err != nil {
 		return err
 	}
-	head, values := c.split(p.body)
-	if err := c.picker.read(nil, head); err != nil {
-		return err
-	}
-	return c.values.check(values)
+	return c.picker.read(nil, head)
 }
 
 // sparseSum adds payloads value by value into one vector, whatever their number. A list of the places that anybody sent
@@ -120,20 +112,12 @@ func (s *sparseSum) Add(weight float32, src []byte) error {
 	if err := s.weight.fits(weight); err != nil {
 		return err
 	}
-	p, err := s.c.peek(src)
+	head, values, err := s.c.open(src, &s.unpack)
 	if err != nil {
 		return err
 	}
-	body, err := s.c.frame.open(p, &s.unpack)
-	if err != nil {
-		return err
-	}
-	head, values := s.c.split(body)
 	if s.at == nil {
 		s.at, s.sent = make([]uint32, s.c.count), make(Vec, s.c.count)
-	}
-	if err := s.c.values.check(values); err != nil {
-		return err
 	}
 	if err := s.c.picker.read(s.at, head); err != nil {
 		return err

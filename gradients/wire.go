@@ -20,7 +20,7 @@ type format interface {
 	add(acc Vec, weight float32, body []byte)
 }
 
-// whats are the IDs of what is sent, in the header.
+// whatID is the header's number for what is sent.
 func whatID(what string) byte {
 	switch what {
 	case codecname.TopK:
@@ -35,27 +35,26 @@ func whatID(what string) byte {
 	return 0
 }
 
-// wire is the part of a codec that knows bytes: a frame around a head, which says what the values stand for, and the values.
+// wire is the part of a codec that knows bytes.
 type wire struct {
 	name   string
 	n      int // elements of the fragment
+	count  int // values in a payload
 	values format
-	count  int    // values in a payload
-	head   [2]int // bytes of the shortest and the longest head
 	frame  frame
 }
 
 // newWire builds it for values in these groups behind a head of so many bytes.
 func newWire(spec codecname.Name, n int, groups []int, head [2]int) (wire, error) {
-	w := wire{name: spec.String(), n: n, count: total(groups), head: head}
+	w := wire{name: spec.String(), n: n, count: total(groups)}
 	for _, f := range formats {
 		if f.name != spec.Values {
 			continue
 		}
 		w.values = f.build(groups)
-		w.frame = frame{id: f.id, what: whatID(spec.What), n: n, maxBody: head[1] + w.values.size()}
+		w.frame = frame{id: f.id, what: whatID(spec.What), n: n, head: head, values: w.values.size()}
 		if spec.Zstd {
-			p, err := newPacker(f.width, w.values.size())
+			p, err := newPacker(f.width)
 			if err != nil {
 				return wire{}, fmt.Errorf("codec %s: %w", w.name, err)
 			}
@@ -66,22 +65,37 @@ func newWire(spec codecname.Name, n int, groups []int, head [2]int) (wire, error
 }
 
 func (w *wire) Name() string { return w.name }
-func (w *wire) MaxSize() int { return headerSize + w.frame.maxBody }
+func (w *wire) MaxSize() int { return w.frame.maxSize() }
 
-// peek parses the frame and compares the size.
-func (w *wire) peek(src []byte) (parcel, error) {
-	p, err := w.frame.parse(src)
-	least, most := w.head[0]+w.values.size(), w.frame.maxBody
-	if err == nil && (p.size < least || p.size > most) {
-		err = fmt.Errorf("%w: body of %d bytes, expected %d to %d", ErrCorrupt, p.size, least, most)
-	}
-	return p, err
+// appendValues encodes values behind dst and finishes the payload, whose head begins at dst[at].
+func (w *wire) appendValues(dst []byte, at int, v Vec) []byte {
+	values := len(dst)
+	dst = grow(dst, w.values.size())
+	w.values.encode(dst[values:], v)
+	return w.frame.seal(dst, at)
 }
 
-// split cuts a body that peek has measured into head and values.
-func (w *wire) split(body []byte) (head, values []byte) {
-	at := len(body) - w.values.size()
-	return body[:at], body[at:]
+// check looks at a payload and returns its head. Values as they are it checks completely; of packed ones it sees the
+// declared size only, since unpacking is not cheap.
+func (w *wire) check(src []byte) (head []byte, err error) {
+	p, err := w.frame.parse(src)
+	if err == nil && !p.packed {
+		err = w.values.check(p.values)
+	}
+	return p.head, err
+}
+
+// open returns a payload's head and its values, checked, unpacked into *buf where needed.
+func (w *wire) open(src []byte, buf *[]byte) (head, values []byte, err error) {
+	p, err := w.frame.parse(src)
+	if err != nil {
+		return nil, nil, err
+	}
+	values, err = w.frame.open(p, buf)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.head, values, w.values.check(values)
 }
 
 // tally is the total weight of a sum.
