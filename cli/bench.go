@@ -4,6 +4,6 @@ import "github.com/spf13/cobra"
 
 func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "measure what this machine makes of a run"}
-	cmd.AddCommand(newBenchEngineCommand())
+	cmd.AddCommand(newBenchEngineCommand(), newBenchCodecCommand())
 	return cmd
 }
