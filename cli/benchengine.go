@@ -238,7 +238,12 @@ func (m *measurement) tell(out *console) {
 	out.line("Bytes are the least that an op has to move: above 100 %% of memory, some of them came out of a cache.")
 }
 
-func kilo(x float64) string { return fmt.Sprintf("%.1fk", x/1e3) }
+func kilo(x float64) string {
+	if x < 1000 {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.1fk", x/1e3)
+}
 
 func count(n int, what string) string {
 	if n == 1 {

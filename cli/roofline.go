@@ -66,7 +66,7 @@ func (r *roofline) frame(m *measurement) {
 	}
 	r.names = r.right * math.Pow(r.right/r.left, 0.06)
 	r.longest = r.right * math.Pow(r.right/r.left, 0.45)
-	r.Title.Text = fmt.Sprintf("%s\n%.1fk tokens/s, %.0f %% of the machine's peak", m.Engine, m.TokensPerS.Median/1e3, 100*m.OfPeak)
+	r.Title.Text = fmt.Sprintf("%s\n%s tokens/s, %.0f %% of the machine's peak", m.Engine, kilo(m.TokensPerS.Median), 100*m.OfPeak)
 	r.X.Label.Text, r.Y.Label.Text = "FLOPs for each byte that has to be moved", "GFLOP/s"
 	r.X.Scale, r.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	r.X.Min, r.X.Max, r.Y.Min, r.Y.Max = r.left, r.longest, r.bottom, r.top
