@@ -3,7 +3,17 @@ package cli
 import "github.com/spf13/cobra"
 
 func newBenchCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "bench", Short: "measure what this machine makes of a run"}
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "bench FILE",
+		Short: "compare methods over a matrix of runs, or measure what this machine makes of one",
+		Long: "bench trains every run of a bench file, a matrix of methods, codecs, numbers of workers and seeds, with all workers in this process, and works out\n" +
+			"what each would take at several bandwidths. A bench that was interrupted goes on where it stopped.",
+		Example: "  skein bench configs/bench/quick.yaml\n  skein bench engine",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runBenchMatrix(cmd, args[0], asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the outcomes as JSON on standard output; progress goes to standard error")
 	cmd.AddCommand(newBenchEngineCommand(), newBenchCodecCommand())
 	return cmd
 }

@@ -136,7 +136,7 @@ func (r *reporter) record(ctx context.Context, w *worker, l aggregator.Landing) 
 	}
 	r.count(&rec)
 	var err error
-	rec.CosineMean, err = r.cosine(ctx, w, cert)
+	rec.CosineMean, err = r.parts.cosine(ctx, w.timed, cert)
 	return rec, err
 }
 
@@ -151,22 +151,25 @@ func (r *reporter) count(rec *record) {
 }
 
 // cosine is the mean cosine between the counted pseudo-gradients.
-func (r *reporter) cosine(ctx context.Context, w *worker, cert *aggregator.Certificate) (float64, error) {
-	f := r.layout.Fragments()[cert.Key.Fragment]
-	codec, err := codecOf(r.cfg)(r.layout, f)
+func (p parts) cosine(ctx context.Context, x aggregator.Exchange, cert *aggregator.Certificate) (float64, error) {
+	f := p.layout.Fragments()[cert.Key.Fragment]
+	codec, err := p.method.Codec(p.layout, f)
 	if err != nil {
 		return 0, err
 	}
 	one, all := make(gradients.Vec, f.Len()), agreement{sum: make(gradients.Vec, f.Len())}
+	if p.method.Pull != 0 {
+		one = make(gradients.Vec, 2*f.Len()) // the anchor is behind the pseudo-gradient
+	}
 	for i := range cert.List {
-		payload, err := readPayload(ctx, w.timed, &cert.List[i].SignedHeader)
+		payload, err := readPayload(ctx, x, &cert.List[i].SignedHeader)
 		if err != nil {
 			return 0, err
 		}
 		if gradients.Decoded(codec, one, payload) != nil {
 			continue // refused by everybody
 		}
-		all.add(one)
+		all.add(one[:f.Len()])
 	}
 	return all.mean(), nil
 }

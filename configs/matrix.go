@@ -1,0 +1,141 @@
+package configs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Matrix is a bench file: one run file, and the ways in which its runs differ.
+type Matrix struct {
+	Name       string         `yaml:"name"`       // of the folder that the results go to; the file's name by default
+	Expect     string         `yaml:"expect"`     // what should come out, for whoever reads the report
+	Base       string         `yaml:"base"`       // run file, relative to the bench file
+	Set        map[string]any `yaml:"set"`        // overrides of every run
+	Axes       []Axis         `yaml:"axes"`       // the runs are their product
+	Seeds      []uint64       `yaml:"seeds"`      // each run once per seed; [1337] by default
+	Baseline   string         `yaml:"baseline"`   // label of the cell that the others are compared with; the first by default
+	Bandwidths []float64      `yaml:"bandwidths"` // bit/s up and down of every worker, that wall-clock times are worked out for
+	Latency    time.Duration  `yaml:"latency"`    // from worker to worker
+	Step       time.Duration  `yaml:"step_time"`  // that an inner step takes a worker
+	Eval       int            `yaml:"eval"`       // validation batches at the end; 0: the whole split
+}
+
+// Axis is one way in which runs differ.
+type Axis struct {
+	Name   string   `yaml:"name"`
+	Values []Choice `yaml:"values"`
+}
+
+// Choice is one value of an axis.
+type Choice struct {
+	Label string         `yaml:"label"`
+	Set   map[string]any `yaml:"set"` // overrides, such as {outer.method: ddp, sync.every: 1}
+}
+
+// Cell is one configuration of a matrix.
+type Cell struct {
+	Label     string // the choices' labels
+	Overrides []string
+}
+
+// LoadMatrix reads a bench file. Base becomes a path from here.
+func LoadMatrix(path string) (Matrix, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return Matrix{}, fmt.Errorf("read bench file (configs/bench/quick.yaml is one to start from): %w", err)
+	}
+	m := Matrix{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Seeds: []uint64{1337}, Bandwidths: []float64{10e6, 100e6, 1e9}, Step: 100 * time.Millisecond}
+	if err := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict()).Decode(&m); err != nil {
+		return Matrix{}, fmt.Errorf("%s: %s", path, strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	if m.Base == "" {
+		return Matrix{}, fmt.Errorf("%s: base is missing: name the run file that all runs share", path)
+	}
+	m.Base = filepath.Join(filepath.Dir(path), m.Base)
+	if err := m.Validate(); err != nil {
+		return Matrix{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// Validate reports what is wrong with the matrix itself; what is wrong with a cell, Load says.
+func (m Matrix) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !safeName(m.Name) {
+		bad("name %q: want letters, digits, dots, dashes and underscores", m.Name)
+	}
+	if len(m.Axes) == 0 {
+		bad("axes: there must be one at least")
+	}
+	for i, a := range m.Axes {
+		if a.Name == "" || len(a.Values) == 0 {
+			bad("axes[%d]: it needs a name and values", i)
+		}
+		for j, v := range a.Values {
+			if v.Label == "" || slices.ContainsFunc(a.Values[:j], func(o Choice) bool { return o.Label == v.Label }) {
+				bad("axes[%d] %s: value %d needs a label of its own", i, a.Name, j)
+			}
+		}
+	}
+	if len(m.Seeds) == 0 || len(m.Bandwidths) == 0 || m.Step <= 0 || m.Latency < 0 || m.Eval < 0 {
+		bad("seeds and bandwidths must not be empty, step_time must be positive, latency and eval not negative")
+	}
+	for _, b := range m.Bandwidths {
+		if !(b > 0) {
+			bad("bandwidths: %g bit/s must be positive", b)
+		}
+	}
+	if m.Baseline != "" && !slices.ContainsFunc(m.Cells(), func(c Cell) bool { return c.Label == m.Baseline }) {
+		bad("baseline %q is no cell; there are %s", m.Baseline, strings.Join(labels(m.Cells()), ", "))
+	}
+	return errors.Join(errs...)
+}
+
+func labels(cells []Cell) (out []string) {
+	for _, c := range cells {
+		out = append(out, c.Label)
+	}
+	return out
+}
+
+// Cells are the product of the axes, the last one turning fastest.
+func (m Matrix) Cells() []Cell {
+	cells := []Cell{{Overrides: overrides(m.Set)}}
+	for _, a := range m.Axes {
+		var next []Cell
+		for _, c := range cells {
+			for _, v := range a.Values {
+				next = append(next, Cell{strings.TrimSpace(c.Label + " " + v.Label), slices.Concat(c.Overrides, overrides(v.Set))})
+			}
+		}
+		cells = next
+	}
+	return cells
+}
+
+// overrides writes settings as the command line would, in a fixed order.
+func overrides(set map[string]any) []string {
+	var out []string
+	for k, v := range set {
+		text := fmt.Sprint(v)
+		if list, ok := v.([]any); ok {
+			var parts []string
+			for _, x := range list {
+				parts = append(parts, fmt.Sprint(x))
+			}
+			text = "[" + strings.Join(parts, ", ") + "]"
+		}
+		out = append(out, k+"="+text)
+	}
+	slices.Sort(out)
+	return out
+}
