@@ -36,6 +36,7 @@ type Engine struct {
 	head             engine.Weight // Head's, where it came without a form
 	logits, narrowed scratch       // a block of Head's rows, as F32 and as BF16
 	losses           scratch       // of all its rows
+	most             int           // elements in a block of its logits
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -46,7 +47,7 @@ func Open(o engine.Options) (*Engine, error) {
 		return nil, fmt.Errorf("cpu engine: %d threads: want 1 or more, or 0 for one", o.Threads)
 	}
 	threads := max(o.Threads, 1)
-	e := &Engine{team: make(team, threads), k: kernels.Best(), ropes: map[ropeKey]ropeTable{}}
+	e := &Engine{team: make(team, threads), most: headLogits, k: kernels.Best(), ropes: map[ropeKey]ropeTable{}}
 	what, why, err := e.choose(o)
 	if err != nil {
 		return nil, fmt.Errorf("cpu engine: %w", err)

@@ -18,7 +18,7 @@ func ours(tileCols int, p product) bool {
 }
 
 func (l library) multiply(e *Engine, p product) {
-	if ours(e.k.Tiles.Cols, p) || p.k == 0 {
+	if ours(e.k.Tiles.Cols, p) {
 		packed{}.multiply(e, p)
 		return
 	}

@@ -6,17 +6,20 @@ import (
 	"github.com/skein-train/skein/trainer/engine"
 )
 
-// headRows is how many rows of logits exist at a time: as many as keep the products large, in few megabytes.
-func headRows(n, vocab int) int {
-	const least, most = 128, 1 << 20 // rows; elements
+// headRows is how many rows of logits exist at a time: as many as keep the products large, in most elements.
+func headRows(n, vocab, most int) int {
+	const least = 128
 	return min(n, max(least, most/vocab))
 }
+
+// headLogits is the elements of a block of logits: a few megabytes.
+const headLogits = 1 << 20
 
 // Head takes block of rows by block of rows through the projection, the softmax and, where gradients are asked for, back.
 // Rows are independent; their losses are added in order, in float64.
 func (e *Engine) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engine.Buf, n int, l engine.Loss) {
 	v, d, ids := w.Out, w.In, i32(targets)
-	rows := headRows(n, v)
+	rows := headRows(n, v, e.most)
 	if w.Form == nil && rows < n { // the same weight in every block
 		e.head.Master, e.head.Out, e.head.In = w.Master, v, d
 		w = &e.head

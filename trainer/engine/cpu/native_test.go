@@ -9,7 +9,7 @@ import (
 
 // oneDNN's products of bfloat16: on processors that have none it emulates them, slowly and right.
 func TestNative(t *testing.T) {
-	enginetest.Run(t, func(t *testing.T, threads int) engine.Engine {
+	enginetest.RunProducts(t, func(t *testing.T, threads int) engine.Engine {
 		e, err := Open(engine.Options{Precision: "bf16", Threads: threads})
 		if err != nil {
 			t.Fatal(err)

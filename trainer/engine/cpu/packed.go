@@ -20,7 +20,7 @@ const panel = 1 << 17
 func (packed) multiply(e *Engine, p product) {
 	depth, cols := e.cut(p)
 	for j := 0; j < p.n; j += cols {
-		for l := 0; l == 0 || l < p.k; l += depth {
+		for l := 0; l < p.k; l += depth {
 			part := p.part(0, j, p.m, min(cols, p.n-j))
 			part.a, part.b, part.k = p.a.at(0, l), p.b.at(l, j), min(depth, p.k-l)
 			part.accumulate = p.accumulate || l > 0
@@ -42,7 +42,7 @@ func (e *Engine) cut(p product) (depth, cols int) {
 	least := 1
 	depth = even(p.k, deepest(p.a))
 	if p.c.kind == engine.BF16 {
-		least, depth = 256, max(1, p.k)
+		least, depth = 256, p.k
 	}
 	width := e.k.Tiles.Cols
 	return depth, min(p.n, max(1, max(least, panel/depth)/width)*width)
@@ -57,8 +57,8 @@ func deepest(a matrix) int {
 	return 384
 }
 
-// even is the size of n cut into the fewest pieces that are at most as large as most, all alike; at least 1.
-func even(n, most int) int { return max(1, ceil(n, max(1, ceil(n, most)))) }
+// even is the size of n cut into the fewest pieces that are at most as large as most, all alike.
+func even(n, most int) int { return ceil(n, ceil(n, most)) }
 
 // multiplyPanel takes C block of rows by block of rows. B is packed.
 func (e *Engine) multiplyPanel(p product) {
@@ -72,7 +72,7 @@ func (e *Engine) multiplyPanel(p product) {
 		if block.c.kind == engine.BF16 {
 			c, ld = pointerTo(mem[1]), p.n
 		}
-		for l := 0; l == 0 || l < p.k; l += depth {
+		for l := 0; l < p.k; l += depth {
 			k := min(depth, p.k-l)
 			a := e.left(w, block, l, k, mem[0])
 			for j := 0; j < p.n; j += t.Cols {
@@ -101,8 +101,6 @@ const far = 512
 func (e *Engine) left(w *worker, p product, l, k int, mem []float32) kernels.Operand {
 	a := p.a.at(0, l)
 	switch {
-	case k == 0:
-		return kernels.Operand{Data: a.wide()}
 	case a.trans:
 		ld := oddLines(p.m)
 		e.copied(w, p, a, k, p.m, mem, ld)
@@ -135,9 +133,6 @@ func (s strips) from(j, l int) strips {
 
 // row is row l of the strip that starts with column j.
 func (s strips) row(j, l int) *float32 {
-	if len(s.data) == 0 {
-		return nil
-	}
 	return &s.data[j*s.k+l*s.width]
 }
 
@@ -147,9 +142,6 @@ func (e *Engine) panel(p product) strips { return e.pack(p, e.right.take(e.strip
 // pack packs all of B in mem.
 func (e *Engine) pack(p product, mem []float32) strips {
 	s := strips{mem, p.k, e.k.Tiles.Cols}
-	if p.k == 0 {
-		return s
-	}
 	e.team.each(ceil(p.n, s.width), func(w *worker, task int) {
 		j := task * s.width
 		b, strip, cols := p.b.at(0, j), s.data[j*s.k:][:s.k*s.width], min(s.width, p.n-j)

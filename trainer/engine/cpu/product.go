@@ -43,6 +43,15 @@ func (m matrix) at(i, j int) matrix {
 	return m
 }
 
+// clear zeroes the first n elements of the first row.
+func (m matrix) clear(n int) {
+	if m.kind == engine.BF16 {
+		clear(unsafe.Slice(m.half(), n))
+		return
+	}
+	clear(unsafe.Slice(m.wide(), n))
+}
+
 // wide and half are the memory of an F32 and of a BF16.
 func (m matrix) wide() *float32 { return (*float32)(m.data) }
 func (m matrix) half() *uint16  { return (*uint16)(m.data) }
@@ -89,10 +98,13 @@ func (e *Engine) MatMul(c, a, b engine.Buf, transA, transB bool, m, n, k int, ac
 }
 
 func (e *Engine) multiply(p product) {
-	if p.m == 0 || p.n == 0 || p.k == 0 && p.accumulate {
+	if p.k > 0 && p.m > 0 && p.n > 0 {
+		e.mul.multiply(e, p)
 		return
 	}
-	e.mul.multiply(e, p)
+	for i := 0; i < p.m && p.n > 0 && !p.accumulate; i++ {
+		p.c.at(i, 0).clear(p.n)
+	}
 }
 
 // copied is the stored matrix as F32 with rows ld elements apart in to, rounded if the product says so.

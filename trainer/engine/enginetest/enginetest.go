@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/skein-train/skein/trainer/engine"
@@ -30,25 +31,49 @@ type Opener func(t *testing.T, threads int) engine.Engine
 // Run holds an engine against the reference, against itself, and against itself with two threads. Calls with buffers of
 // BF16 are for engines that compute in it.
 func Run(t *testing.T, open Opener, eps float64) {
-	probe := open(t, 1)
-	compute := probe.Compute()
-	if err := probe.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
-	for _, c := range cases() {
-		if compute != engine.BF16 && c.narrow() {
+	check(t, open, eps, slices.Concat(products(), others()))
+	t.Run("memory", func(t *testing.T) { memory(t, open(t, 1)) })
+	t.Run("identity", func(t *testing.T) { identity(t, open) })
+}
+
+// RunProducts is Run for the kernels that multiply matrices: enough for an engine that differs from another in nothing else.
+func RunProducts(t *testing.T, open Opener, eps float64) { check(t, open, eps, products()) }
+
+func check(t *testing.T, open Opener, eps float64, cases []kernelCase) {
+	one, other, two := bench{Engine: open(t, 1)}, bench{Engine: open(t, 1)}, bench{Engine: open(t, 2)}
+	for _, c := range cases {
+		if one.Compute() != engine.BF16 && c.narrow() {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			one := run(t, open(t, 1), c, 1)
-			compare(t, run(t, reference.New(), c, 1), one, eps)
-			identical(t, "two runs on fresh engines", one, run(t, open(t, 1), c, 1))
-			identical(t, "the first and the third call", one, run(t, open(t, 1), c, 3))
-			identical(t, "one thread and two", one, run(t, open(t, 2), c, 1))
+			got := one.run(t, c, 1)
+			compare(t, wanted(t, c), got, eps)
+			identical(t, "two engines", got, other.run(t, c, 1))
+			identical(t, "the first and the third call", got, one.run(t, c, 3))
+			identical(t, "one thread and two", got, two.run(t, c, 1))
 		})
 	}
-	t.Run("memory", func(t *testing.T) { memory(t, open(t, 1)) })
-	t.Run("identity", func(t *testing.T) { identity(t, open) })
+	for _, b := range []bench{one, other, two} {
+		if err := b.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+}
+
+// results is what the reference gave, by the name of the case: it is slow, and the same for all engines.
+var results sync.Map
+
+func wanted(t *testing.T, c kernelCase) []array {
+	if known, ok := results.Load(c.name); ok {
+		return known.([]array)
+	}
+	b := bench{Engine: reference.New()}
+	got := b.run(t, c, 1)
+	results.Store(c.name, got)
+	if err := b.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	return got
 }
 
 // array is one argument of a kernel: filled before the call, and compared after it if it is an output.
@@ -59,6 +84,8 @@ type array struct {
 	kind   engine.Type
 	output bool
 }
+
+func (a array) len() int { return len(a.data) + len(a.ints) }
 
 // kernelCase is one call: its arguments, and the call itself on their buffers.
 type kernelCase struct {
@@ -72,25 +99,26 @@ func (c kernelCase) narrow() bool {
 	return !strings.HasPrefix(c.name, "convert") && slices.ContainsFunc(c.args, func(a array) bool { return a.kind == engine.BF16 })
 }
 
+// bench is an engine with memory for the arguments of one case after the other.
+type bench struct {
+	engine.Engine
+	mem engine.Buf
+}
+
 // run uploads the arguments, makes the call and returns the outputs. Before each repeated call the arguments are restored.
-func run(t *testing.T, e engine.Engine, c kernelCase, times int) []array {
+func (b *bench) run(t *testing.T, c kernelCase, times int) []array {
 	t.Helper()
-	bufs, host := make([]engine.Buf, len(c.args)), make([]engine.Buf, len(c.args))
-	for i, a := range c.args {
-		n := len(a.data) + len(a.ints)
-		bufs[i] = e.Alloc(a.kind.Words(n)).At(0, n, a.kind)
-		host[i] = e.Alloc(n)
-	}
+	bufs, host := b.bufs(c.args)
 	for range times {
 		for i, a := range c.args {
 			if a.ints != nil {
-				e.UploadInt32(bufs[i], a.ints)
+				b.UploadInt32(bufs[i], a.ints)
 				continue
 			}
-			e.Upload(host[i], a.data)
-			e.Copy(bufs[i], host[i])
+			b.Upload(host[i], a.data)
+			b.Copy(bufs[i], host[i])
 		}
-		c.call(e, bufs)
+		c.call(b.Engine, bufs)
 	}
 	var out []array
 	for i, a := range c.args {
@@ -98,18 +126,37 @@ func run(t *testing.T, e engine.Engine, c kernelCase, times int) []array {
 			continue
 		}
 		got := make([]float32, len(a.data))
-		e.Copy(host[i], bufs[i])
-		e.Download(got, host[i])
+		b.Copy(host[i], bufs[i])
+		b.Download(got, host[i])
 		if !a.output {
 			unchanged(t, a, got)
 			continue
 		}
 		out = append(out, array{name: a.name, data: got, kind: a.kind})
 	}
-	if err := e.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
 	return out
+}
+
+// bufs are memory for the arguments of a call, and an F32 as long for each.
+func (b *bench) bufs(args []array) (bufs, host []engine.Buf) {
+	const line = 16 // words that Alloc aligns to
+	words := func(n int, t engine.Type) int { return (t.Words(n) + line - 1) / line * line }
+	total := 0
+	for _, a := range args {
+		total += words(a.len(), a.kind) + words(a.len(), engine.F32)
+	}
+	if total > b.mem.Len {
+		b.mem = b.Alloc(2 * total)
+	}
+	at := 0
+	next := func(n int, t engine.Type) engine.Buf {
+		at += words(n, t)
+		return b.mem.At(at-words(n, t), n, t)
+	}
+	for _, a := range args {
+		bufs, host = append(bufs, next(a.len(), a.kind)), append(host, next(a.len(), engine.F32))
+	}
+	return bufs, host
 }
 
 func unchanged(t *testing.T, a array, got []float32) {
