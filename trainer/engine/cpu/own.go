@@ -29,7 +29,7 @@ func (l native) packedLen(w *engine.Weight, _ int) int64 {
 // Room implements engine.Spender.
 func (e *Engine) Room(head *engine.Weight, uses, tokens int, a engine.Attention) (bytes int64) {
 	const products = 1 << 20 // what a product copies together at once, at most
-	rows := headRows(tokens, head.Out)
+	rows := headRows(tokens, head.Out, e.most)
 	if rows < tokens && e.Packed(head, uses) == 0 {
 		bytes += e.Packed(head, 2)
 	}
