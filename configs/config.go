@@ -65,7 +65,7 @@ type Inner struct {
 
 // Outer is the method and the optimizer applied to the averaged contributions.
 type Outer struct {
-	Method    string  `yaml:"method" enum:"diloco|ddp|fedavg|sparseloco|muloco|eager|noloco|async|elastic|demo" doc:"training method: many inner steps between exchanges (diloco and its family), or every gradient exchanged (ddp, demo); docs/methods.md"`
+	Method    string  `yaml:"method" enum:"diloco|ddp|fedavg|sparseloco|muloco|eager|noloco|async|elastic|demo" doc:"training method: many inner steps between exchanges (diloco and its family), or every gradient exchanged (ddp, demo); docs/methods"`
 	Optimizer string  `yaml:"optimizer" enum:"nesterov|sgd|adamw|sign" doc:"nesterov or sgd; ddp: adamw with the settings of inner; demo: sign"`
 	LR        float64 `yaml:"lr" range:"(0,10]" doc:"outer learning rate; unused by ddp"`
 	Momentum  float64 `yaml:"momentum" range:"[0,1)" doc:"outer momentum; unused by ddp and sgd"`
