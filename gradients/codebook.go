@@ -133,8 +133,8 @@ func fit2Bit(codes []byte, table []float32, v Vec) {
 	}
 }
 
-// fit1Bit sends the sign, and the means of what is below zero and of the rest (arXiv 1606.06160 has one mean for both; two cost four
-// more bytes a tensor).
+// fit1Bit sends the sign, and the means of what is below zero and of the rest: 1-bit SGD (F. Seide et al., Interspeech 2014) with
+// one pair of means for a tensor instead of one for each column.
 func fit1Bit(codes []byte, table []float32, v Vec) {
 	var sums, counts [2]float64
 	for i, x := range v {

@@ -11,7 +11,10 @@ import (
 
 func TestEveryCodecConforms(t *testing.T) {
 	for _, name := range append(gradients.Names(), sparseNames()...) {
-		t.Run(name, func(t *testing.T) { codectest.Run(t, maker(name)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			codectest.Run(t, maker(name))
+		})
 	}
 }
 
@@ -50,10 +53,8 @@ func codecFor(t rapid.TB, name string, lengths ...int) (gradients.Codec, gradien
 	return c, l.Fragments()[0]
 }
 
-// sparseNames covers each way to send less than everything, with few and many bits a value.
+// sparseNames adds to Names what they leave out: few and many values, short and long chunks, bits packed and not.
 func sparseNames() []string {
-	return []string{"topk:64/4096+2bit", "topk:3/100+f32", "topk:1/1+int8", "topk:100/65536+bf16+zstd", "topk:64/64x64+2bit", "topk:16/16x16+e3m0+zstd",
-		"mask:1/20+int8", "mask:3/7+f32+zstd",
-		"lowrank:1+f32", "lowrank:8+bf16+zstd", "lowrank:200+int8",
-		"dct:32/64+f32", "dct:16/16+e3m0+zstd"}
+	return []string{"topk:3/100+f32", "topk:1/1+int8", "topk:100/65536+bf16+zstd", "topk:16/16x16+e3m0+zstd",
+		"mask:3/7+f32+zstd", "lowrank:1+f32", "lowrank:200+int8+zstd", "dct:16/16+e3m0+zstd"}
 }

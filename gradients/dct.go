@@ -2,7 +2,7 @@ package gradients
 
 import "math"
 
-// dct is the orthonormal cosine transform (DCT-II, and DCT-III back) of tiles, as DeMo uses it (arXiv 2411.19870, section 3.2).
+// dct is the orthonormal cosine transform (DCT-II, and DCT-III back) of tiles, as DeMo uses it (arXiv 2411.19870).
 // It computes in float64 with its own tables, rounding after every operation, so that the way back has the same bits everywhere.
 type dct struct {
 	plans map[int]*dctPlan

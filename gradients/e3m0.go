@@ -3,7 +3,7 @@ package gradients
 import "math"
 
 // e3m0 is a sign and a 3-bit exponent: code sign·8 + e stands for 0 where e = 0, and for ±s·2^(e−7) where e = 1…7. It is
-// the FP4 of Streaming DiLoCo (arXiv 2501.18512, section 3.3), which leaves the scale open: ours is a block's largest magnitude.
+// the FP4 of Streaming DiLoCo (arXiv 2501.18512), which leaves the scale open: ours is a block's largest magnitude.
 type e3m0 struct{}
 
 func newE3M0(groups []int) format { return newNibbles("e3m0", groups, e3m0{}) }

@@ -17,8 +17,9 @@ type departure struct{ a, decoded gradients.Vec }
 // rounds plus what is still here. With dyadic values and a codec that keeps some of their places it holds exactly.
 func TestEnergyIsNeitherLostNorSentTwice(t *testing.T) {
 	const n = 64
-	exact := map[string]bool{"f32": true, "bf16": true}
-	for _, name := range []string{"f32", "bf16", "int8", "int8+zstd", "e3m0", "int4", "2bit", "1bit"} {
+	exact := map[string]bool{"f32": true, "bf16": true, "topk:3/16+f32": true, "mask:1/4+f32": true}
+	for _, name := range []string{"f32", "bf16", "int8", "int8+zstd", "e3m0", "int4", "2bit", "1bit",
+		"topk:3/16+f32", "topk:5/8x8+2bit", "mask:1/4+f32", "dct:3/8+f32"} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				c, _ := codecFor(t, name, n)

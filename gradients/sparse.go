@@ -160,7 +160,7 @@ func (s *sparseSum) Mean(dst Vec) {
 
 // BySender returns c with another mean: at every place it counts only the payloads that sent it, as the public code of
 // SparseLoCo does (scatter_reduce with "mean"), so that a value which one of N peers sent is not divided by N. The paper's mean
-// (arXiv 2508.15706, algorithm 1), which is the default, counts all of them. A codec that sends everything is returned as it is; another
+// (arXiv 2508.15706), which is the default, counts all of them. A codec that sends everything is returned as it is; another
 // one must not be used beside the result.
 func BySender(c Codec) Codec {
 	s, ok := c.(*sparse)
