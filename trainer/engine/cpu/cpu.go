@@ -29,6 +29,7 @@ type Engine struct {
 	class uint16
 
 	ropes   map[ropeKey]ropeTable
+	job     job
 	right   scratch   // the packed factor of a product, which all workers read
 	sums    scratch   // what tasks add up apart
 	squares []float64 // the same for SumSquares
@@ -48,6 +49,7 @@ func Open(o engine.Options) (*Engine, error) {
 	}
 	threads := max(o.Threads, 1)
 	e := &Engine{team: make(team, threads), most: headLogits, k: kernels.Best(), ropes: map[ropeKey]ropeTable{}}
+	e.job.block, e.job.strip = e.multiplyBlock, e.packStrip
 	what, why, err := e.choose(o)
 	if err != nil {
 		return nil, fmt.Errorf("cpu engine: %w", err)

@@ -5,7 +5,7 @@ import "github.com/skein-train/skein/trainer/engine"
 // Add: z = x + y.
 func (e *Engine) Add(z, x, y engine.Buf) {
 	zs, xs, ys := e.view(z), e.view(x), e.view(y)
-	e.elements(z.Len, func(tmp *pieces, at, n int) {
+	e.elements(z.Len, func(tmp pieces, at, n int) {
 		out := zs.room(at, n, tmp[0])
 		e.k.Add(out, xs.read(at, n, tmp[1]), ys.read(at, n, tmp[2]))
 		zs.put(at, out)
@@ -15,7 +15,7 @@ func (e *Engine) Add(z, x, y engine.Buf) {
 // Mix: z = a·x + b·y.
 func (e *Engine) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
 	zs, xs, ys := e.view(z), e.view(x), e.view(y)
-	e.elements(z.Len, func(tmp *pieces, at, n int) {
+	e.elements(z.Len, func(tmp pieces, at, n int) {
 		out := zs.room(at, n, tmp[0])
 		e.k.Mix(out, xs.read(at, n, tmp[1]), ys.read(at, n, tmp[2]), a, b)
 		zs.put(at, out)
@@ -29,7 +29,7 @@ func (e *Engine) Copy(dst, src engine.Buf) {
 		return
 	}
 	to, from := e.view(dst), e.view(src)
-	e.elements(dst.Len, func(tmp *pieces, at, n int) {
+	e.elements(dst.Len, func(tmp pieces, at, n int) {
 		if from.half != nil {
 			e.k.Widen(&to.wide[at], n, &from.half[at], n, 1, n)
 		} else {
@@ -39,12 +39,12 @@ func (e *Engine) Copy(dst, src engine.Buf) {
 }
 
 // elements runs f on short ranges that make up [0, n), with three pieces of scratch memory as long.
-func (e *Engine) elements(n int, f func(tmp *pieces, at, n int)) {
+func (e *Engine) elements(n int, f func(tmp pieces, at, n int)) {
 	const short = 2048
 	e.team.spans(n, 1, func(w *worker, lo, hi int) {
 		tmp := w.take(short, short, short)
 		for at := lo; at < hi; at += short {
-			f(&tmp, at, min(short, hi-at))
+			f(tmp, at, min(short, hi-at))
 		}
 	})
 }

@@ -60,29 +60,41 @@ func deepest(a matrix) int {
 // even is the size of n cut into the fewest pieces that are at most as large as most, all alike.
 func even(n, most int) int { return ceil(n, ceil(n, most)) }
 
+// job is the panel at hand and its two kinds of task. It lies in the engine, not in closures: panels are as many as the
+// model is large.
+type job struct {
+	product
+	rows, depth int // of a block
+	block       func(w *worker, task int)
+	strip       func(w *worker, task int)
+}
+
 // multiplyPanel takes C block of rows by block of rows. B is packed.
 func (e *Engine) multiplyPanel(p product) {
-	t := e.k.Tiles
-	rows, depth := blockRows(p.m, p.n, t.Heights[0].Rows), even(p.k, deepest(p.a))
-	e.team.each(ceil(p.m, rows), func(w *worker, task int) {
-		i := task * rows
-		block := p.part(i, 0, min(rows, p.m-i), p.n)
-		mem := w.take(max(rows*oddLines(depth), depth*oddLines(rows)), rows*p.n)
-		c, ld := block.c.data, block.c.stride
-		if block.c.kind == engine.BF16 {
-			c, ld = pointerTo(mem[1]), p.n
+	e.job.product = p
+	e.job.rows, e.job.depth = blockRows(p.m, p.n, e.k.Tiles.Heights[0].Rows), even(p.k, deepest(p.a))
+	e.team.each(ceil(p.m, e.job.rows), e.job.block)
+}
+
+func (e *Engine) multiplyBlock(w *worker, task int) {
+	t, rows, depth := e.k.Tiles, e.job.rows, e.job.depth
+	i := task * rows
+	p := e.job.part(i, 0, min(rows, e.job.m-i), e.job.n)
+	mem := w.take(max(rows*oddLines(depth), depth*oddLines(rows)), rows*p.n)
+	c, ld := p.c.data, p.c.stride
+	if p.c.kind == engine.BF16 {
+		c, ld = pointerTo(mem[1]), p.n
+	}
+	for l := 0; l < p.k; l += depth {
+		k := min(depth, p.k-l)
+		a := e.left(w, p, l, k, mem[0])
+		for j := 0; j < p.n; j += t.Cols {
+			t.Product(p.m, min(t.Cols, p.n-j), k, a, p.ready.row(j, l), t.Cols, element(c, j), ld, p.accumulate || l > 0)
 		}
-		for l := 0; l < p.k; l += depth {
-			k := min(depth, p.k-l)
-			a := e.left(w, block, l, k, mem[0])
-			for j := 0; j < p.n; j += t.Cols {
-				t.Product(block.m, min(t.Cols, p.n-j), k, a, p.ready.row(j, l), t.Cols, element(c, j), ld, p.accumulate || l > 0)
-			}
-		}
-		if block.c.kind == engine.BF16 {
-			e.k.Narrow(block.c.half(), block.c.stride, &mem[1][0], ld, block.m, p.n)
-		}
-	})
+	}
+	if p.c.kind == engine.BF16 {
+		e.k.Narrow(p.c.half(), p.c.stride, &mem[1][0], ld, p.m, p.n)
+	}
 }
 
 // blockRows is how many rows of C one task makes: the block should stay in the cache while strip after strip is added to
@@ -141,18 +153,22 @@ func (e *Engine) panel(p product) strips { return e.pack(p, e.right.take(e.strip
 
 // pack packs all of B in mem.
 func (e *Engine) pack(p product, mem []float32) strips {
-	s := strips{mem, p.k, e.k.Tiles.Cols}
-	e.team.each(ceil(p.n, s.width), func(w *worker, task int) {
-		j := task * s.width
-		b, strip, cols := p.b.at(0, j), s.data[j*s.k:][:s.k*s.width], min(s.width, p.n-j)
-		if !b.trans {
-			e.copied(w, p, b, s.k, cols, strip, s.width)
-			return
-		}
-		e.k.Transpose(&strip[0], s.width, b.wide(), b.stride, cols, s.k)
-		if p.round {
-			e.round(w, strip)
-		}
-	})
-	return s
+	p.ready = strips{mem, p.k, e.k.Tiles.Cols}
+	e.job.product = p
+	e.team.each(ceil(p.n, p.ready.width), e.job.strip)
+	return p.ready
+}
+
+func (e *Engine) packStrip(w *worker, task int) {
+	p, s := &e.job.product, e.job.ready
+	j := task * s.width
+	b, strip, cols := p.b.at(0, j), s.data[j*s.k:][:s.k*s.width], min(s.width, p.n-j)
+	if !b.trans {
+		e.copied(w, *p, b, s.k, cols, strip, s.width)
+		return
+	}
+	e.k.Transpose(&strip[0], s.width, b.wide(), b.stride, cols, s.k)
+	if p.round {
+		e.round(w, strip)
+	}
 }
