@@ -17,7 +17,7 @@ import (
 // Peak is what one number of threads does at most.
 type Peak struct {
 	Threads   int     `json:"threads"`
-	FLOPS     float64 `json:"flops"`     // floating-point operations a second, in the engine's type
+	FLOPS     float64 `json:"flops"`     // floating-point operations a second: the engine's products, or our own in fp32 if they are faster
 	Bandwidth float64 `json:"bandwidth"` // bytes a second: a·x + b·y, or a copy, of vectors that no cache holds
 }
 
@@ -42,13 +42,11 @@ func Measure(ctx context.Context, e engine.Engine, threads, caches int) (Peak, e
 			break
 		}
 	}
-	if e.Compute() == engine.F32 {
-		rate, err := tiles(ctx, threads)
-		if err != nil {
-			return p, err
-		}
-		p.FLOPS = max(p.FLOPS, rate)
+	rate, err := tiles(ctx, threads)
+	if err != nil {
+		return p, err
 	}
+	p.FLOPS = max(p.FLOPS, rate)
 	n := caches / 3 // elements: three vectors, together four times as large as the cache
 	x, y, z := e.Alloc(n), e.Alloc(n), e.Alloc(n)
 	for bytes, run := range map[float64]func(){
