@@ -84,9 +84,13 @@ type port struct {
 func (p *port) read(c *aggregator.Certificate) {
 	p.certs = append(p.certs, c)
 	p.news.Broadcast()
-	if p.task.done || !slices.Contains(c.Left, aggregator.Slot(p.host)) {
-		return
+	if !p.task.done && slices.Contains(c.Left, aggregator.Slot(p.host)) {
+		p.join()
 	}
+}
+
+// join asks the committee for a seat.
+func (p *port) join() {
 	const request = 64 // bytes
 	p.clock.At(p.net.Note(p.host, p.seat(), request, p.clock.now), func() {
 		p.report(func(r *aggregator.Rounds) { r.Join(p.self) })

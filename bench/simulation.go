@@ -22,6 +22,8 @@ type Options struct {
 	// Landed, if set, is called after every landing of a worker, with its state at rest. It takes no virtual time.
 	Landed func(ctx context.Context, worker int, at time.Duration, l aggregator.Landing) error
 	Cores  int // real processors to train on; 0: one
+	Faults []Fault
+	Lost   func(worker int, departure uint64) bool // whose contributions count for nothing; nil: none are lost
 }
 
 // Result is what a simulation took. Slices are by worker.
@@ -46,18 +48,16 @@ func (r *Result) Utilisation() float64 {
 
 // Simulate runs one swarm from its first step to its last landing.
 func Simulate(ctx context.Context, o Options) (*Result, error) {
-	s := &simulation{Options: o, clock: NewClock(o.Cores)}
+	if err := validate(o.Faults, len(o.Hosts)); err != nil {
+		return nil, err
+	}
+	s := &simulation{Options: o, ctx: ctx, clock: NewClock(o.Cores), spells: map[[2]uint64]time.Duration{}}
 	s.net = NewNetwork(append(append([]Host{}, o.Hosts...), o.Seat), o.Manifest.Seed)
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	for i, w := range s.workers {
-		s.exchange.ports[i].task = s.clock.Go(fmt.Sprintf("worker %d", i), func(t *Task) error {
-			w.replica.task = t
-			err := w.Run(ctx)
-			s.result.Time = max(s.result.Time, s.clock.now)
-			return err
-		})
+	for i := range s.workers {
+		s.start(i, nil)
 	}
 	if err := s.clock.Run(ctx); err != nil {
 		return nil, err
@@ -67,11 +67,14 @@ func Simulate(ctx context.Context, o Options) (*Result, error) {
 
 type simulation struct {
 	Options
+	ctx      context.Context
 	clock    *Clock
 	net      *Network
 	exchange *exchange
 	workers  []*worker
 	result   Result
+	shared   *aggregator.Shared          // the newest state, for those who come back
+	spells   map[[2]uint64]time.Duration // when a slow spell ends, by worker and step
 }
 
 // worker is one virtual worker: the loop of every worker over a replica whose steps take virtual time.
@@ -110,17 +113,40 @@ func (s *simulation) open(ctx context.Context) error {
 		return err
 	}
 	for i, r := range replicas {
-		w := &worker{replica: &timed{Replica: r, step: s.Hosts[i].Step}}
-		w.Worker, err = aggregator.NewWorker(aggregator.Options{
-			Manifest: &signed.Manifest, Genesis: s.exchange.genesis, Signer: signer(1, i), Method: s.Method, Layout: s.Layout,
-			Replica: w.replica, Exchange: s.exchange.ports[i], Assign: s.Assign, Landed: s.landed(i), Pace: s.Hosts[i].pace(),
-		})
-		if err != nil {
+		s.workers = append(s.workers, &worker{replica: &timed{Replica: r, sim: s, worker: i}})
+		if s.workers[i].Worker, err = s.loop(i, nil); err != nil {
 			return fmt.Errorf("worker %d: %w", i, err)
 		}
-		s.workers = append(s.workers, w)
 	}
 	return nil
+}
+
+// loop is a worker's loop, from the first state or a later one.
+func (s *simulation) loop(i int, from *aggregator.Shared) (*aggregator.Worker, error) {
+	return aggregator.NewWorker(aggregator.Options{
+		Manifest: s.exchange.manifest, Genesis: s.exchange.genesis, Signer: signer(1, i), Method: s.losing(i), Layout: s.Layout,
+		Replica: s.workers[i].replica, Exchange: s.exchange.ports[i], Assign: s.Assign, Landed: s.landed(i), Pace: s.Hosts[i].pace(), Start: from,
+	})
+}
+
+// start begins a life of a worker: its first one, or from a later state on.
+func (s *simulation) start(i int, from *aggregator.Shared) {
+	w, p := s.workers[i], s.exchange.ports[i]
+	again := p.task != nil
+	p.task = s.clock.Go(fmt.Sprintf("worker %d", i), func(*Task) (err error) {
+		if again {
+			if w.replica.Replica, err = s.Replica(i); err != nil {
+				return err
+			}
+			if w.Worker, err = s.loop(i, from); err != nil {
+				return err
+			}
+			p.join()
+		}
+		err = w.Run(s.ctx)
+		s.result.Time = max(s.result.Time, s.clock.now)
+		return err
+	})
 }
 
 // firstRoot is the root of the shared state before the first step.
@@ -135,15 +161,22 @@ func (s *simulation) firstRoot(r aggregator.Replica) aggregator.Hash {
 }
 
 func (s *simulation) landed(worker int) func(context.Context, aggregator.Landing) error {
-	if s.Landed == nil {
-		return nil
+	return func(ctx context.Context, l aggregator.Landing) error {
+		s.remember(l.Worker.State())
+		if s.Landed == nil {
+			return nil
+		}
+		return s.Landed(ctx, worker, s.clock.now, l)
 	}
-	return func(ctx context.Context, l aggregator.Landing) error { return s.Landed(ctx, worker, s.clock.now, l) }
 }
 
 func (s *simulation) finish() *Result {
 	r, n := &s.result, len(s.workers)
-	r.Root = s.workers[0].Root()
+	for _, w := range s.workers {
+		if w.State().Seq == s.exchange.manifest.Schedule.Rounds() { // one that stayed to the end
+			r.Root = w.Root()
+		}
+	}
 	r.Sent, r.Received = s.net.sent[:n], s.net.received[:n]
 	for i, w := range s.workers {
 		p := s.exchange.ports[i]
@@ -155,17 +188,23 @@ func (s *simulation) finish() *Result {
 // timed is a replica whose inner steps take virtual time. They run beside those of other workers.
 type timed struct {
 	aggregator.Replica
-	task  *Task
-	step  time.Duration
-	spent time.Duration
+	sim    *simulation
+	worker int
+	steps  uint64 // taken so far
+	spent  time.Duration
 }
 
 // Step implements aggregator.Replica.
 func (r *timed) Step(ctx context.Context) (loss float64, err error) {
-	err = r.task.Work(r.step, func() (err error) {
+	r.steps++
+	takes, err := r.sim.suffer(r.worker, r.steps, r.sim.Hosts[r.worker].Step)
+	if err != nil {
+		return 0, err
+	}
+	err = r.sim.exchange.ports[r.worker].task.Work(takes, func() (err error) {
 		loss, err = r.Replica.Step(ctx)
 		return err
 	})
-	r.spent += r.step
+	r.spent += takes
 	return loss, err
 }
