@@ -170,16 +170,14 @@ func readValues(r io.Reader, dst []float32) error {
 	return nil
 }
 
-// FetchMoments asks connected workers of the roster, in any order, for the moments of their inner optimizer: vectors of exactly
+// FetchMoments asks the workers of the roster that it knows how to reach, those at hand first, for the moments of their inner optimizer: vectors of exactly
 // these lengths and so many counters. Values are finite; that they are honest nobody can tell, so a caller bounds their effect or
 // warms up instead. It takes as long as the bytes take; the first worker that answers whole is enough.
 func (n *Node) FetchMoments(ctx context.Context, lengths []int, counters int) (*Moments, error) {
 	if len(lengths) > maxVectors || counters > maxCounters || slices.ContainsFunc(lengths, func(k int) bool { return k < 0 }) {
 		return nil, fmt.Errorf("swarm: moments of %d vectors and %d counters, at most %d and %d travel", len(lengths), counters, maxVectors, maxCounters)
 	}
-	peers := n.host.Network().Peers()
-	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
-	err := errNoMoments
+	peers, err := n.reachable(), errNoMoments
 	for _, p := range peers {
 		id, e := peerID(p)
 		if e != nil || !n.ledger.seated(id) {
@@ -197,6 +195,16 @@ func (n *Node) FetchMoments(ctx context.Context, lengths []int, counters int) (*
 		}
 	}
 	return nil, fmt.Errorf("swarm: no worker gives its moments, the inner optimizer has to warm up: %w", err)
+}
+
+// reachable lists the peers that are connected, and behind them those whose addresses are known, each in any order.
+func (n *Node) reachable() []peer.ID {
+	near, far := n.host.Network().Peers(), n.host.Peerstore().PeersWithAddrs()
+	far = slices.DeleteFunc(far, func(p peer.ID) bool { return p == n.host.ID() || slices.Contains(near, p) })
+	for _, ps := range [][]peer.ID{near, far} {
+		rand.Shuffle(len(ps), func(i, j int) { ps[i], ps[j] = ps[j], ps[i] })
+	}
+	return slices.Concat(near, far)
 }
 
 func (n *Node) momentsOf(ctx context.Context, p peer.ID, lengths []int, counters int) (*Moments, error) {
