@@ -34,6 +34,7 @@ type Point struct {
 	Payload int64    `json:"payload_bytes"` // of worker 0 so far
 	Loss    float64  `json:"train_loss"`    // of worker 0 since the departure before
 	Val     *float64 `json:"val_loss,omitempty"`
+	Wall    float64  `json:"wall_s,omitempty"` // since the start, of a run in real time
 }
 
 // Road is what the run takes at one bandwidth.
