@@ -14,6 +14,9 @@ import (
 // fetch a certified snapshot and replay the log from there.
 var ErrDiverged = errors.New("this worker's state differs from the certified one")
 
+// ErrUnstable says that training has run away: numbers are no longer finite.
+var ErrUnstable = errors.New("training is unstable")
+
 // Options are what a Worker is made of.
 type Options struct {
 	Manifest *Manifest
@@ -269,7 +272,7 @@ func (w *Worker) step(ctx context.Context, step uint64) error {
 		return err
 	}
 	if !(math.Abs(loss) <= math.MaxFloat32) { // NaN too: a header carries a finite float32
-		return fmt.Errorf("the training loss is %v: lower inner.lr, or raise inner.warmup_steps", loss)
+		return fmt.Errorf("%w: the training loss is %v: lower inner.lr, or raise inner.warmup_steps", ErrUnstable, loss)
 	}
 	w.state.Tally.Steps++
 	w.state.Tally.Tokens += w.Manifest.BatchSize * w.Manifest.SeqLen
@@ -318,7 +321,7 @@ func (w *Worker) contribution(n Seq, root Hash, tally Tally) (Contribution, grad
 		gradients.Compensate(delta, f.Of(s.Residual), w.Method.Feedback)
 	}
 	if !gradients.Finite(delta) {
-		return Contribution{}, nil, errors.New("the pseudo-gradient is not finite: lower inner.lr, or clip gradients with inner.grad_clip")
+		return Contribution{}, nil, fmt.Errorf("%w: the pseudo-gradient is not finite: lower inner.lr, or clip gradients with inner.grad_clip", ErrUnstable)
 	}
 	codec, carried := w.codecs[key.Fragment], delta
 	if w.Method.Pull != 0 {

@@ -25,6 +25,7 @@ type Matrix struct {
 	Bandwidths []float64      `yaml:"bandwidths"` // bit/s up and down of every worker, that wall-clock times are worked out for
 	Latency    time.Duration  `yaml:"latency"`    // from worker to worker
 	Step       time.Duration  `yaml:"step_time"`  // that an inner step takes a worker
+	Speeds     []float64      `yaml:"speeds"`     // step times of the workers, as multiples of step_time; all 1 by default
 	Eval       int            `yaml:"eval"`       // validation batches at the end; 0: the whole split
 }
 
@@ -36,14 +37,18 @@ type Axis struct {
 
 // Choice is one value of an axis.
 type Choice struct {
-	Label string         `yaml:"label"`
-	Set   map[string]any `yaml:"set"` // overrides, such as {outer.method: ddp, sync.every: 1}
+	Label  string         `yaml:"label"`
+	Set    map[string]any `yaml:"set"`    // overrides, such as {outer.method: ddp, sync.every: 1}
+	Speeds []float64      `yaml:"speeds"` // in place of the matrix's
+	Pace   bool           `yaml:"pace"`   // of an asynchronous run: slow workers take fewer steps between departures, so that all depart as often (arXiv 2401.09135, DyLU)
 }
 
 // Cell is one configuration of a matrix.
 type Cell struct {
 	Label     string // the choices' labels
 	Overrides []string
+	Speeds    []float64 // empty: all workers are as fast
+	Pace      bool
 }
 
 // LoadMatrix reads a bench file. Base becomes a path from here.
@@ -89,6 +94,11 @@ func (m Matrix) Validate() error {
 	if len(m.Seeds) == 0 || len(m.Bandwidths) == 0 || m.Step <= 0 || m.Latency < 0 || m.Eval < 0 {
 		bad("seeds and bandwidths must not be empty, step_time must be positive, latency and eval not negative")
 	}
+	for _, speeds := range m.speeds() {
+		if slices.ContainsFunc(speeds, func(s float64) bool { return !(s > 0 && s <= 1e6) }) {
+			bad("speeds %v: each is how many times step_time a worker's step takes, above 0 and up to a million", speeds)
+		}
+	}
 	for _, b := range m.Bandwidths {
 		if !(b > 0) {
 			bad("bandwidths: %g bit/s must be positive", b)
@@ -100,6 +110,17 @@ func (m Matrix) Validate() error {
 	return errors.Join(errs...)
 }
 
+// speeds are all lists of step times that the matrix names.
+func (m Matrix) speeds() [][]float64 {
+	out := [][]float64{m.Speeds}
+	for _, a := range m.Axes {
+		for _, v := range a.Values {
+			out = append(out, v.Speeds)
+		}
+	}
+	return out
+}
+
 func labels(cells []Cell) (out []string) {
 	for _, c := range cells {
 		out = append(out, c.Label)
@@ -109,12 +130,16 @@ func labels(cells []Cell) (out []string) {
 
 // Cells are the product of the axes, the last one turning fastest.
 func (m Matrix) Cells() []Cell {
-	cells := []Cell{{Overrides: overrides(m.Set)}}
+	cells := []Cell{{Overrides: overrides(m.Set), Speeds: m.Speeds}}
 	for _, a := range m.Axes {
 		var next []Cell
 		for _, c := range cells {
 			for _, v := range a.Values {
-				next = append(next, Cell{strings.TrimSpace(c.Label + " " + v.Label), slices.Concat(c.Overrides, overrides(v.Set))})
+				cell := Cell{strings.TrimSpace(c.Label + " " + v.Label), slices.Concat(c.Overrides, overrides(v.Set)), c.Speeds, c.Pace || v.Pace}
+				if len(v.Speeds) > 0 {
+					cell.Speeds = v.Speeds
+				}
+				next = append(next, cell)
 			}
 		}
 		cells = next
