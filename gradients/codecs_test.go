@@ -56,5 +56,5 @@ func codecFor(t rapid.TB, name string, lengths ...int) (gradients.Codec, gradien
 // sparseNames adds to Names what they leave out: few and many values, short and long chunks, bits packed and not.
 func sparseNames() []string {
 	return []string{"topk:3/100+f32", "topk:1/1+int8", "topk:100/65536+bf16+zstd", "topk:16/16x16+e3m0+zstd",
-		"mask:3/7+f32+zstd", "lowrank:1+f32", "lowrank:200+int8+zstd", "dct:16/16+e3m0+zstd"}
+		"mask:3/7+f32+zstd", "lowrank:1+f32", "lowrank:200+int8+zstd"}
 }

@@ -33,7 +33,7 @@ func Run(t *testing.T, mk Make) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := suite{c, f.Len()}
+		s := newSuite(c, f.Len())
 		t.Run("payload", func(t *testing.T) { rapid.Check(t, s.payload) })
 		t.Run("sum", func(t *testing.T) { rapid.Check(t, s.sum) })
 		t.Run("weights", s.weights)
@@ -46,16 +46,28 @@ func Run(t *testing.T, mk Make) {
 // Hostile asserts what holds for any bytes: no panic; what Add takes, Check took; what it takes gives finite values;
 // what it refuses changes nothing.
 func Hostile(t testing.TB, c gradients.Codec, n int, src []byte) {
-	suite{c, n}.hostile(t, src)
+	newSuite(c, n).hostile(t, src)
 }
 
 type suite struct {
 	gradients.Codec
-	n int
+	n     int
+	whole []byte        // a valid payload
+	mean  gradients.Vec // and its mean
+}
+
+func newSuite(c gradients.Codec, n int) *suite {
+	s := &suite{Codec: c, n: n, mean: make(gradients.Vec, n)}
+	s.whole = s.encode(Values("gaussian", 3, n))
+	sum := c.NewSum()
+	if sum.Add(1, s.whole) == nil {
+		sum.Mean(s.mean)
+	}
+	return s
 }
 
 // values draws vectors as runs leave them: small and near Gaussian, some zeros, sometimes all zero or wide.
-func (s suite) values(t *rapid.T) gradients.Vec {
+func (s *suite) values(t *rapid.T) gradients.Vec {
 	seed := rapid.Uint64().Draw(t, "seed")
 	kind := rapid.SampledFrom([]string{"gaussian", "zero", "sparse", "wide"}).Draw(t, "kind")
 	return Values(kind, seed, s.n)
@@ -88,11 +100,11 @@ func Values(kind string, seed uint64, n int) gradients.Vec {
 	return v
 }
 
-func (s suite) encode(v gradients.Vec) []byte {
+func (s *suite) encode(v gradients.Vec) []byte {
 	return s.Append(nil, gradients.Key{Departure: 1}, v, s.slots())
 }
 
-func (s suite) slots() []gradients.Vec {
+func (s *suite) slots() []gradients.Vec {
 	st := make([]gradients.Vec, s.Slots())
 	for i := range st {
 		st[i] = make(gradients.Vec, s.n)
@@ -101,7 +113,7 @@ func (s suite) slots() []gradients.Vec {
 }
 
 // payload: encoding is pure, appends, fits MaxSize, passes Check, and v survives the call.
-func (s suite) payload(t *rapid.T) {
+func (s *suite) payload(t *rapid.T) {
 	v := s.values(t)
 	before := slices.Clone(v)
 	src := s.encode(v)
@@ -127,7 +139,7 @@ func (s suite) payload(t *rapid.T) {
 	}
 }
 
-func (s suite) decode(t rapid.TB, src []byte) gradients.Vec {
+func (s *suite) decode(t rapid.TB, src []byte) gradients.Vec {
 	out := make(gradients.Vec, s.n)
 	if err := gradients.Decoded(s, out, src); err != nil {
 		t.Fatal(err)
@@ -137,7 +149,7 @@ func (s suite) decode(t rapid.TB, src []byte) gradients.Vec {
 
 // sum: an empty sum has mean zero; adding the same payload twice, or one with another weight, keeps its mean; a refused
 // payload leaves the sum as it was.
-func (s suite) sum(t *rapid.T) {
+func (s *suite) sum(t *rapid.T) {
 	a, b := s.encode(s.values(t)), s.encode(s.values(t))
 	sum, got := s.NewSum(), make(gradients.Vec, s.n)
 	got[0] = 1
@@ -163,7 +175,7 @@ func (s suite) sum(t *rapid.T) {
 	}
 }
 
-func (s suite) weights(t *testing.T) {
+func (s *suite) weights(t *testing.T) {
 	src := s.encode(Values("gaussian", 1, s.n))
 	for _, w := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, gradients.MaxWeight * 2} {
 		if s.NewSum().Add(float32(w), src) == nil {
@@ -179,7 +191,7 @@ func (s suite) weights(t *testing.T) {
 }
 
 // poison: a single value that is no gradient, wherever it is, makes a payload that no sum takes.
-func (s suite) poison(t *testing.T) {
+func (s *suite) poison(t *testing.T) {
 	for _, bits := range []uint32{0x7f800000, 0xff800000, 0x7fc00000, 0x7fffffff, 0xffffffff, 0x7f800001, 0x5f810000, 0xdf810000} {
 		for _, at := range []int{0, s.n / 2, s.n - 1} {
 			v := Values("gaussian", 4, s.n)
@@ -191,7 +203,7 @@ func (s suite) poison(t *testing.T) {
 	}
 }
 
-func (s suite) sizes(t *testing.T) {
+func (s *suite) sizes(t *testing.T) {
 	src := s.encode(Values("gaussian", 2, s.n))
 	for n := range src {
 		if n > 64 && n < len(src)-16 {
@@ -210,7 +222,7 @@ func (s suite) sizes(t *testing.T) {
 }
 
 // damage: any bytes changed anywhere.
-func (s suite) damage(t *rapid.T) {
+func (s *suite) damage(t *rapid.T) {
 	src := s.encode(s.values(t))
 	for range rapid.IntRange(1, 8).Draw(t, "changes") {
 		i := rapid.IntRange(0, len(src)-1).Draw(t, "at")
@@ -222,11 +234,9 @@ func (s suite) damage(t *rapid.T) {
 	s.hostile(t, src)
 }
 
-func (s suite) hostile(t rapid.TB, src []byte) {
-	whole := s.encode(Values("gaussian", 3, s.n))
-	sum, before, after := s.NewSum(), make(gradients.Vec, s.n), make(gradients.Vec, s.n)
-	must(t, sum.Add(1, whole))
-	sum.Mean(before)
+func (s *suite) hostile(t rapid.TB, src []byte) {
+	sum, after := s.NewSum(), make(gradients.Vec, s.n)
+	must(t, sum.Add(1, s.whole))
 	checked := s.Check(src)
 	added := sum.Add(1, src)
 	sum.Mean(after)
@@ -236,7 +246,7 @@ func (s suite) hostile(t rapid.TB, src []byte) {
 	if added != nil && !errors.Is(added, gradients.ErrCorrupt) {
 		t.Fatalf("error is not ErrCorrupt: %v", added)
 	}
-	if added != nil && !slices.Equal(before, after) {
+	if added != nil && !slices.Equal(s.mean, after) {
 		t.Fatalf("a refused payload changed the sum: %v", added)
 	}
 	if !gradients.Finite(after) {
