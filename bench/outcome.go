@@ -13,7 +13,7 @@ type Outcome struct {
 	Workers int    `json:"workers"`
 	Every   uint64 `json:"every"` // inner steps between two departures of a fragment
 	Params  int    `json:"params"`
-	Steps   uint64 `json:"steps"`
+	Steps   uint64 `json:"steps"`  // inner steps of a worker; of an asynchronous run, on average
 	Tokens  uint64 `json:"tokens"` // of all workers
 
 	ValLoss float64   `json:"val_loss"` // nats per token at the end; NaN never: a run that diverges is an error
@@ -23,7 +23,8 @@ type Outcome struct {
 	Cosine  []float64 `json:"cosine"`        // between the counted pseudo-gradients, round by round
 	Seconds float64   `json:"seconds"`       // of real time that it took to find out
 	Roads   []Road    `json:"roads"`
-	Error   string    `json:"error,omitempty"` // why there is nothing else
+	Error   string    `json:"error,omitempty"` // why it did not come to its end
+	Key     string    `json:"key,omitempty"`   // hash of the settings that it hangs on
 }
 
 // Point is the state after a landing.

@@ -64,7 +64,9 @@ func LoadMatrix(path string) (Matrix, error) {
 	if m.Base == "" {
 		return Matrix{}, fmt.Errorf("%s: base is missing: name the run file that all runs share", path)
 	}
-	m.Base = filepath.Join(filepath.Dir(path), m.Base)
+	if !filepath.IsAbs(m.Base) {
+		m.Base = filepath.Join(filepath.Dir(path), m.Base)
+	}
 	if err := m.Validate(); err != nil {
 		return Matrix{}, fmt.Errorf("%s: %w", path, err)
 	}

@@ -84,13 +84,13 @@ func (r *Report) losses(file, title string, y, x axis, at func(bench.Outcome, be
 
 // when is the time of a point on a road, in seconds. Rounds are regular, so that what lies between start and end is in proportion.
 func when(o bench.Outcome, road int, p bench.Point) float64 {
-	if road >= len(o.Roads) || o.Steps == 0 {
+	if road >= len(o.Roads) || o.Tokens == 0 {
 		return math.NaN()
 	}
 	if p.Wall > 0 && o.Roads[road].Bandwidth == 0 {
 		return p.Wall
 	}
-	return o.Roads[road].Time.Seconds() * float64(p.Step) / float64(o.Steps)
+	return o.Roads[road].Time.Seconds() * float64(p.Tokens) / float64(o.Tokens)
 }
 
 // lossAt is the mean over seeds at the k-th point; NaN where it was not measured.
@@ -98,6 +98,8 @@ func (r Row) lossAt(k int, validated bool) float64 {
 	return mean(each(r.Runs, func(o bench.Outcome) float64 {
 		switch {
 		case k >= len(o.Points):
+			return math.NaN()
+		case !validated && o.Points[k].Loss == 0: // the worker took no step since the landing before
 			return math.NaN()
 		case !validated:
 			return o.Points[k].Loss

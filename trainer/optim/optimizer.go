@@ -2,12 +2,16 @@
 package optim
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/skein-train/skein/gradients"
 	"github.com/skein-train/skein/trainer/engine"
 )
+
+// ErrNotFinite says that the gradient holds an infinity or is no number.
+var ErrNotFinite = errors.New("the gradient is not finite")
 
 // Config holds the settings of an optimizer.
 type Config struct {
@@ -104,7 +108,7 @@ func split(l gradients.Layout, first func(gradients.Tensor) bool) (yes, no []gra
 func (o *Optimizer) Step(params, grads engine.Buf, lr float64) error {
 	norm := math.Sqrt(o.engine.SumSquares(grads))
 	if math.IsNaN(norm) || math.IsInf(norm, 0) {
-		return fmt.Errorf("%s: the gradient's norm is %g; a lower inner lr or a longer warm-up may help", o.config.Kind, norm)
+		return fmt.Errorf("%s: %w, its norm is %g; a lower inner lr or a longer warm-up may help", o.config.Kind, ErrNotFinite, norm)
 	}
 	o.Count++
 	s := step{lr: lr, scale: ClipScale(norm, o.config.GradClip), count: o.Count}
