@@ -28,3 +28,9 @@ type Half interface {
 
 // HalfUnit names the processor's unit for products of bfloat16 that a library here would use, or says why there is none.
 func HalfUnit() (unit, none string) { return halfUnit() }
+
+// aligned is the first address in x that is a multiple of 64; x has room to spare.
+func aligned(x []float32) unsafe.Pointer {
+	p := unsafe.Pointer(unsafe.SliceData(x))
+	return unsafe.Add(p, -uintptr(p)&63)
+}

@@ -63,12 +63,6 @@ func try(h Half) (err error) {
 	return nil
 }
 
-// aligned is the first address in x that is a multiple of 64; x has room to spare.
-func aligned(x []float32) unsafe.Pointer {
-	p := unsafe.Pointer(unsafe.SliceData(x))
-	return unsafe.Add(p, -uintptr(p)&63)
-}
-
 // The numbers of oneDNN's C interface, the same in versions 2 and 3.
 const (
 	dnnBF16, dnnF32          = 2, 3  // dnnl_data_type_t

@@ -15,7 +15,6 @@ func (f *function) add(a, b vec) vec { return f.op(build.VADDPS, a, b) }
 func (f *function) sub(a, b vec) vec { return f.op(build.VSUBPS, a, b) }
 func (f *function) mul(a, b vec) vec { return f.op(build.VMULPS, a, b) }
 func (f *function) div(a, b vec) vec { return f.op(build.VDIVPS, a, b) }
-func (f *function) max(a, b vec) vec { return f.op(build.VMAXPS, a, b) }
 
 func (f *function) op(instruction func(...operand.Op), a, b vec) vec {
 	v := f.vector()
