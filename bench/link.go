@@ -12,21 +12,21 @@ import (
 // Link is a run as far as it loads a worker's link: every worker computes alike and has the same link, which sends and receives at
 // once. docs/results/utilisation.md derives what follows from it.
 type Link struct {
-	Parameters float64       // that the workers exchange in Every steps
-	Bits       float64       // of a parameter on the wire, framing included
-	Step       time.Duration // of pure computation that an inner step takes
-	Every      int           // H: inner steps between two departures of the same fragment; 1 and one fragment: data parallel
-	Fragments  int           // P: that leave one after the other within Every steps
-	Delay      int           // τ: inner steps between departure and landing; 0: everybody waits
-	Workers    int
-	Topology   string        // all, pair, hub or ring
-	Latency    time.Duration // of a message from one worker to another
+	Parameters float64       `json:"parameters"` // that the workers exchange in Every steps
+	Bits       float64       `json:"-"`          // of a parameter on the wire, framing included
+	Step       time.Duration `json:"step_ns"`    // of pure computation that an inner step takes
+	Every      int           `json:"every"`      // H: inner steps between two departures of the same fragment; 1 and one fragment: data parallel
+	Fragments  int           `json:"fragments"`  // P: that leave one after the other within Every steps
+	Delay      int           `json:"delay"`      // τ: inner steps between departure and landing; 0: everybody waits
+	Workers    int           `json:"workers"`
+	Topology   string        `json:"topology"`   // all, pair, hub or ring
+	Latency    time.Duration `json:"latency_ns"` // of a message from one worker to another
 
 	// Layers is 0 where a fragment leaves after its step's end and lands before the next step begins, as in this program. Otherwise
 	// layers of equal size and time leave one by one while the step's backward pass goes on, from the last to the first, and the
 	// fragment is waited for only where the next forward pass needs its first layer (arXiv 2501.18512, section 3.1). Fragments are
 	// strided: layer l belongs to fragment l mod P.
-	Layers int
+	Layers int `json:"layers,omitempty"`
 }
 
 // road is what a topology makes of one payload.

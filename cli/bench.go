@@ -15,6 +15,6 @@ func newBenchCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the outcomes as JSON on standard output; progress goes to standard error")
 	cmd.Flags().BoolVar(&f.fresh, "fresh", false, "train again what has been trained before")
-	cmd.AddCommand(newBenchEngineCommand(), newBenchCodecCommand())
+	cmd.AddCommand(newBenchEngineCommand(), newBenchCodecCommand(), newBenchLinkCommand())
 	return cmd
 }
