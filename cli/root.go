@@ -75,6 +75,7 @@ func newRootCommand() *cobra.Command {
 		newDataCommand(),
 		newDoctorCommand(),
 		newBenchCommand(),
+		newCompareCommand(),
 		newVersionCommand(),
 	)
 	teach(root)

@@ -71,13 +71,23 @@ func (r *Report) Notes() []string {
 	} else if seeds == 2 {
 		out[0] += " (from two seeds it is wide: Student's t is 12.7)"
 	}
-	out = append(out, "payload is what a worker uploads in the whole run, framing included; times and utilisation (in brackets) are at that bandwidth up and down")
+	roads := "times and utilisation (in brackets) are at that bandwidth up and down"
+	if r.measured() {
+		roads = "as it ran: time by the clock, and the part of it in which nobody was waited for"
+	}
+	out = append(out, "payload is what a worker uploads in the whole run, framing included; "+roads)
 	for _, row := range r.Rows {
 		for _, o := range row.Failed {
 			out = append(out, fmt.Sprintf("%s, seed %d failed: %s", o.Cell, o.Seed, o.Error))
 		}
 	}
 	return out
+}
+
+// measured says that times are those of real runs.
+func (r *Report) measured() bool {
+	roads := r.roads()
+	return len(roads) > 0 && roads[0].Bandwidth == 0
 }
 
 // seeds is the largest number of runs in a cell.
