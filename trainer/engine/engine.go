@@ -82,7 +82,7 @@ type Loss struct {
 
 // AdamW holds the scalars of one decoupled-weight-decay Adam step (Loshchilov & Hutter 2019), torch.optim.AdamW's formula.
 type AdamW struct {
-	LR, Beta1, Beta2, Eps, WeightDecay float32
+	LR, Beta1, Beta2, Eps, WeightDecay float64 // what is worked out from them once a step should not be off by the rounding of .9
 	Scale                              float32 // the gradient is multiplied by this first (clipping, accumulation)
 	Count                              int     // steps done, this one included: bias corrections are 1−β^Count
 }

@@ -54,8 +54,8 @@ func (a *adamW) flops() int64 { return 14 * int64(a.first.Len) }
 
 func (a *adamW) update(params, grads engine.Buf, s step) {
 	scalars := engine.AdamW{
-		LR: float32(s.lr), Beta1: float32(a.config.Beta1), Beta2: float32(a.config.Beta2), Eps: float32(a.config.Eps),
-		WeightDecay: float32(a.config.WeightDecay), Scale: float32(s.scale), Count: int(s.count),
+		LR: s.lr, Beta1: a.config.Beta1, Beta2: a.config.Beta2, Eps: a.config.Eps,
+		WeightDecay: a.config.WeightDecay, Scale: float32(s.scale), Count: int(s.count),
 	}
 	for _, t := range a.stretches {
 		p, g, end := params.Slice(t.lo, t.hi), grads.Slice(t.lo, t.hi), t.at+t.hi-t.lo

@@ -66,8 +66,8 @@ func TestResetIsANewOptimizer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		grads := upload(e, 1, -2, 3, 4, 1, 2, -1)
-		after := func() []float32 {
+		after := func() []float32 { // equal gradients would look the same to Adam, whatever came before
+			grads := upload(e, float32(o.Count+1), -2, 3, 4, 1, 2, -1)
 			p := upload(e, 1, 1, 2, 1, 1, 1, 1)
 			if err := o.Step(p, grads, 0.1); err != nil {
 				t.Fatal(err)

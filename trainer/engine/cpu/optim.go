@@ -38,15 +38,15 @@ func (e *Engine) adamW(p, g, m, v engine.Buf, lo, hi int, s *kernels.AdamW) {
 	e.team.spans(hi-lo, 1, func(_ *worker, lo, hi int) { e.k.AdamW(ps[lo:hi], gs[lo:hi], ms[lo:hi], vs[lo:hi], s) })
 }
 
-func adamScalars(s engine.AdamW, decay float32) kernels.AdamW {
-	b1, b2, lr, t := float64(s.Beta1), float64(s.Beta2), float64(s.LR), float64(s.Count)
+func adamScalars(s engine.AdamW, decay float64) kernels.AdamW {
+	b1, b2, t := s.Beta1, s.Beta2, float64(s.Count)
 	return kernels.AdamW{
 		Scale: s.Scale,
-		Beta1: s.Beta1, Rest1: float32(1 - b1),
-		Beta2: s.Beta2, Rest2: float32(1 - b2),
-		Keep:     float32(1 - lr*float64(decay)),
-		Rate:     float32(lr / (1 - math.Pow(b1, t))),
+		Beta1: float32(b1), Rest1: float32(1 - b1),
+		Beta2: float32(b2), Rest2: float32(1 - b2),
+		Keep:     float32(1 - s.LR*decay),
+		Rate:     float32(s.LR / (1 - math.Pow(b1, t))),
 		Correct2: float32(1 / (1 - math.Pow(b2, t))),
-		Eps:      s.Eps,
+		Eps:      float32(s.Eps),
 	}
 }
