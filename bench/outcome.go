@@ -19,7 +19,7 @@ type Outcome struct {
 	ValLoss float64   `json:"val_loss"` // nats per token at the end; NaN never: a run that diverges is an error
 	Points  []Point   `json:"points"`
 	Root    string    `json:"root"`
-	Payload int64     `json:"payload_bytes"` // a worker's contributions, framing included; of the one that sent most
+	Payload int64     `json:"payload_bytes"` // a worker's contributions, framing included: of the one that sent most, or the mean in an asynchronous run
 	Cosine  []float64 `json:"cosine"`        // between the counted pseudo-gradients, round by round
 	Seconds float64   `json:"seconds"`       // of real time that it took to find out
 	Roads   []Road    `json:"roads"`

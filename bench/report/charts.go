@@ -12,7 +12,7 @@ import (
 
 // Charts are the pictures that there is something to draw for.
 func (r *Report) Charts() []*chart {
-	loss := axis{label: "loss, nats per token"}
+	loss := axis{label: "training loss, nats per token"}
 	if r.validated() {
 		loss.label = "validation loss, nats per token"
 	}
