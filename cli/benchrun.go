@@ -26,11 +26,8 @@ func (m *matrix) train(ctx context.Context, j job, progress func(part float64)) 
 	defer func() { err = errors.Join(err, made.close()) }()
 	s := &sampled{cfg: c, corpus: made, progress: progress, Outcome: bench.Outcome{
 		Cell: j.cell.Label, Seed: j.seed, Method: c.Outer.Method, Codec: c.Sync.Codec, Workers: c.Swarm.LocalWorkers, Every: uint64(c.Sync.Every),
-		Steps: uint64(c.Train.Steps), Tokens: uint64(c.Train.Steps) * tokensPerStep(c),
+		Steps: uint64(c.Train.Steps),
 	}}
-	if c.Outer.Method == "async" { // its steps are those of all workers together
-		s.Steps /= uint64(s.Workers)
-	}
 	defer s.close()
 	began := time.Now()
 	err = s.simulate(ctx, m.hosts(j, 0))
@@ -42,15 +39,6 @@ func (m *matrix) train(ctx context.Context, j job, progress func(part float64)) 
 		s.Error, s.ValLoss, err = err.Error(), 0, nil // there is no JSON for what is no number
 	}
 	return s.Outcome, err
-}
-
-// tokensPerStep are what a step of the schedule trains.
-func tokensPerStep(c configs.Config) uint64 {
-	n := uint64(c.Train.BatchSize * c.Data.SeqLen)
-	if c.Outer.Method != "async" {
-		n *= uint64(c.Swarm.LocalWorkers)
-	}
-	return n
 }
 
 // sampled is one simulated run and what is noted of it.
@@ -94,8 +82,8 @@ func (s *sampled) simulate(ctx context.Context, hosts []bench.Host) (err error) 
 		return err
 	}
 	s.Root, s.Payload = result.Root.String(), slices.Max(result.Payload)
-	if s.cfg.Outer.Method == "async" { // Steps is the workers' mean, too
-		s.Payload = 0
+	if s.cfg.Outer.Method == "async" { // means, since the schedule's steps are those of all workers together
+		s.Payload, s.Steps = 0, s.Tokens/uint64(s.cfg.Train.BatchSize*s.cfg.Data.SeqLen*s.Workers)
 		for _, bytes := range result.Payload {
 			s.Payload += bytes / int64(len(result.Payload))
 		}
@@ -116,7 +104,7 @@ func (s *sampled) landed(ctx context.Context, worker int, _ time.Duration, l agg
 	}
 	s.progress(float64(l.Step) / float64(s.cfg.Train.Steps))
 	anchor := l.Worker.State().Anchor
-	p := bench.Point{Round: uint64(l.Certificate.Seq), Step: l.Step, Tokens: l.Step * tokensPerStep(s.cfg), Loss: float64(l.Tally.Mean())}
+	p := bench.Point{Round: uint64(l.Certificate.Seq), Step: l.Step, Loss: float64(l.Tally.Mean())}
 	if every := uint64(s.cfg.Eval.Every); every > 0 && p.Round%every == 0 {
 		if n := min(s.corpus.data.Validations(), s.cfg.Eval.Batches*s.cfg.Train.MicroBatchSize); n > 0 {
 			loss, err := s.replicas[0].Evaluate(ctx, anchor, 0, n)
@@ -130,13 +118,17 @@ func (s *sampled) landed(ctx context.Context, worker int, _ time.Duration, l agg
 		}
 	}
 	for i := range l.Certificate.List {
-		if e := &l.Certificate.List[i]; e.Slot == 0 {
+		e := &l.Certificate.List[i]
+		p.Tokens += e.Weight
+		if e.Slot == 0 {
 			p.Payload = int64(e.Size)
 		}
 	}
 	if n := len(s.Points); n > 0 {
 		p.Payload += s.Points[n-1].Payload
+		p.Tokens += s.Points[n-1].Tokens
 	}
+	s.Tokens = p.Tokens
 	s.Points = append(s.Points, p)
 	if len(l.Certificate.List) > 1 {
 		c, err := s.parts.cosine(ctx, l.Worker.Exchange, l.Certificate)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/skein-train/skein/bench"
 )
 
 // program is a call of skein in a folder; TestMain has put the program on PATH.
@@ -101,5 +103,48 @@ func TestStoppedRunsEndInTheSameState(t *testing.T) {
 				t.Errorf("%s: line %d is of round %d, counters %d and %v s", name, i+1, r.Round, r.BytesSent, r.WallS)
 			}
 		}
+	}
+}
+
+func TestAStoppedBenchGoesOn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := furnish(dir, 10); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"whole", "ctrl-c"} {
+		file := "name: " + name + "\nbase: run.yaml\nset: {train.steps: 60}\naxes: [{name: method, values: [{label: DiLoCo}, {label: SGD, set: {outer.optimizer: sgd}}]}]\nseeds: [1, 2]\neval: 2\n"
+		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(file), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outcomes := func(name string) []bench.Outcome {
+		out, err := program(t, dir, "bench", name+".yaml", "--json").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []bench.Outcome
+		if err := json.Unmarshal(out, &list); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	code, errs := stopAt(t, program(t, dir, "bench", "ctrl-c.yaml"), "run 1/4", syscall.SIGINT)
+	if code != exitInterrupted || errs != "stopped; go on with: skein bench ctrl-c.yaml\n" {
+		t.Errorf("exit code %d after %q", code, errs)
+	}
+	first := filepath.Join(dir, "runs", "bench", "ctrl-c", "cells", "DiLoCo-1.json")
+	before, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, stopped := outcomes("whole"), outcomes("ctrl-c")
+	for i, o := range stopped {
+		if w := whole[i]; o.Root != w.Root || o.ValLoss != w.ValLoss || o.Payload != w.Payload {
+			t.Errorf("%s, seed %d: %s and %v, undisturbed %s and %v", o.Cell, o.Seed, o.Root, o.ValLoss, w.Root, w.ValLoss)
+		}
+	}
+	if after, err := os.ReadFile(first); err != nil || !bytes.Equal(after, before) || len(stopped) != 4 {
+		t.Errorf("what was done has been done again (%d outcomes, %v)", len(stopped), err)
 	}
 }

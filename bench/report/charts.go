@@ -78,6 +78,9 @@ func (r *Report) losses(file, title string, y, x axis, at func(bench.Outcome, be
 			c.curves = append(c.curves, curve)
 		}
 	}
+	if front := r.Front(); len(front) > 0 { // what runs away leaves the picture
+		c.top = min(c.top, 2*front[len(front)-1].Loss.Mean)
+	}
 	c.Note = "Mean over seeds. The axis leaves out the first quarter of the training, in which all fall steeply."
 	return c
 }
