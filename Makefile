@@ -9,7 +9,7 @@ BENCHTIME   ?= 1s
 BUILD       := CGO_ENABLED=0 $(GO) build -trimpath
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint race arm64 bench bench-engine cross fuzz clean
+.PHONY: help setup build run test lint race arm64 bench gobench bench-engine cross fuzz clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,10 @@ race:
 arm64:
 	GOOS=linux GOARCH=arm64 $(BUILD) -o /dev/null ./...
 
-bench: ## run the Go benchmarks
+bench: build ## compare methods on a small model (configs/bench/quick.yaml): a table, and a report in runs/bench/quick; again: what is missing
+	$(BIN) bench configs/bench/quick.yaml
+
+gobench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -benchmem ./...
 
 bench-engine: build ## time the inner loop, op by op, against the machine's measured peak; picture in bin/roofline.svg
