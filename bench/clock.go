@@ -140,9 +140,9 @@ func (s *Signal) Wait(t *Task) error {
 }
 
 // Broadcast wakes everybody who waits, in the order of their coming.
-func (s *Signal) Broadcast() {
+func (s *Signal) Broadcast(c *Clock) {
 	for _, w := range s.waiting {
-		w.task.clock.At(w.task.clock.now, w.task.resume(w.turn))
+		c.At(c.now, w.task.resume(w.turn))
 	}
 	s.waiting = nil
 }

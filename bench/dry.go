@@ -96,36 +96,36 @@ func (r *rehearsal) depart(n aggregator.Seq) {
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(r.clocks[a], r.clocks[b]) })
 	f := &flight{make([]time.Duration, count), make([]time.Duration, count)}
 	r.rounds[n] = f
-	var closed time.Duration
-	for _, i := range order {
-		closed = max(closed, r.send(i, f))
-	}
+	closed := r.exchange(order, f)
 	list := r.Certificate + r.Header*count
 	for i := range f.certificate {
 		f.certificate[i] = r.net.Note(count, i, list, closed)
 	}
-	if r.Topology == "pair" {
-		r.pair(f)
-	}
 }
 
-// send is one worker's contribution: to all others and the committee, or the header to the committee alone. It returns when
-// the committee has it.
-func (r *rehearsal) send(i int, f *flight) (there time.Duration) {
+// exchange sends everybody's contribution to all others and the committee, or to one other and the header to the committee. It
+// returns when the committee has what it needs to close the round.
+func (r *rehearsal) exchange(order []int, f *flight) (closed time.Duration) {
 	count := len(r.Hosts)
 	if r.Topology == "pair" {
-		return r.net.Note(i, count, r.Header, r.clocks[i])
+		r.pair(f)
+		for _, i := range order {
+			closed = max(closed, r.net.Note(i, count, r.Header, r.clocks[i]))
+		}
+		return closed
 	}
-	for k := 1; k <= count; k++ {
-		to := (i + k) % (count + 1)
-		at := r.net.Send(i, to, r.Payload+r.Header, r.clocks[i])
-		if to == count {
-			there = at
-		} else {
-			f.merges[to] = max(f.merges[to], at)
+	for k := 1; k <= count; k++ { // copy by copy, so that roads down fill in the order of time
+		for _, i := range order {
+			to := (i + k) % (count + 1)
+			at := r.net.Send(i, to, r.Payload+r.Header, r.clocks[i])
+			if to == count {
+				closed = max(closed, at)
+			} else {
+				f.merges[to] = max(f.merges[to], at)
+			}
 		}
 	}
-	return there
+	return closed
 }
 
 // pair lets the workers exchange by twos, which the beacon before the round has told them.

@@ -29,8 +29,11 @@ type exchange struct {
 type parcel struct {
 	bytes   []byte
 	round   aggregator.Seq
-	arrives []time.Duration // by host; 0: it is there
+	arrives []time.Duration // by host; before it was sent there: never
+	sent    Signal          // it was, to one more
 }
+
+const never time.Duration = -1
 
 // seat is the committee's host, the one behind the workers'.
 func (x *exchange) seat() int { return len(x.ports) }
@@ -83,7 +86,7 @@ type port struct {
 // read takes in a certificate. A worker that lost its seat asks for it again at once.
 func (p *port) read(c *aggregator.Certificate) {
 	p.certs = append(p.certs, c)
-	p.news.Broadcast()
+	p.news.Broadcast(p.clock)
 	if !p.task.done && slices.Contains(c.Left, aggregator.Slot(p.host)) {
 		p.join()
 	}
@@ -110,22 +113,35 @@ func (p *port) Offer(_ context.Context, c aggregator.Contribution) error {
 		return fmt.Errorf("%w: payload is not the header's", aggregator.ErrMalformed)
 	}
 	round, _ := p.manifest.Schedule.Departs(c.Key.Departure)
-	sent := &parcel{bytes: c.Bytes, round: round, arrives: make([]time.Duration, len(p.ports)+1)}
+	sent := &parcel{bytes: c.Bytes, round: round, arrives: slices.Repeat([]time.Duration{never}, len(p.ports)+1)}
+	sent.arrives[p.host] = p.clock.now
 	p.payloads[c.Payload] = sent
 	p.bytes += int64(len(c.Bytes))
-	size := len(c.Bytes) + len(c.SignedHeader.Encode())
-	for i := 1; i <= len(p.ports); i++ { // each starts with its neighbour, so that no host's road down is crowded first
-		to := (p.host + i) % (len(p.ports) + 1)
-		sent.arrives[to] = p.net.Send(p.host, to, size, p.clock.now)
-	}
-	p.clock.At(sent.arrives[p.seat()], func() {
-		// A refusal is no error of the offer: the worker learns from the certificate that it is not counted.
-		p.report(func(r *aggregator.Rounds) { _ = r.Offer(c.SignedHeader) })
-		for _, ms := range []aggregator.Millis{p.manifest.Grace, p.manifest.Deadline} { // when the committee has to look again
-			p.clock.At(p.clock.now+time.Duration(ms+1)*time.Millisecond, func() { p.report(func(*aggregator.Rounds) {}) })
-		}
-	})
+	p.send(sent, &c.SignedHeader, 1)
 	return nil
+}
+
+// send puts the k-th copy of a payload on the network, and the ones after it when the road up is free: whoever is first on the road
+// down to a host is then whoever came first. Each worker starts with its neighbour, so that no host is crowded first.
+func (p *port) send(sent *parcel, h *aggregator.SignedHeader, k int) {
+	to := (p.host + k) % (len(p.ports) + 1)
+	sent.arrives[to] = p.net.Send(p.host, to, len(sent.bytes)+len(h.Encode()), p.clock.now)
+	sent.sent.Broadcast(p.clock)
+	if to == p.seat() {
+		p.clock.At(sent.arrives[to], func() { p.offered(h) })
+	}
+	if k < len(p.ports) {
+		p.clock.At(p.net.up[p.host], func() { p.send(sent, h, k+1) })
+	}
+}
+
+// offered tells the committee of a contribution that it has.
+func (p *port) offered(h *aggregator.SignedHeader) {
+	// A refusal is no error of the offer: the worker learns from the certificate that it is not counted.
+	p.report(func(r *aggregator.Rounds) { _ = r.Offer(*h) })
+	for _, ms := range []aggregator.Millis{p.manifest.Grace, p.manifest.Deadline} { // when the committee has to look again
+		p.clock.At(p.clock.now+time.Duration(ms+1)*time.Millisecond, func() { p.report(func(*aggregator.Rounds) {}) })
+	}
 }
 
 // Next implements aggregator.Exchange.
@@ -149,12 +165,18 @@ func (p *port) Open(_ context.Context, h *aggregator.SignedHeader) (io.ReadClose
 	if sent == nil {
 		return nil, fmt.Errorf("payload %s is nowhere", h.Payload.Short())
 	}
+	start := p.clock.now
+	for sent.arrives[p.host] == never {
+		if err := sent.sent.Wait(p.task); err != nil {
+			return nil, err
+		}
+	}
 	if wait := sent.arrives[p.host] - p.clock.now; wait > 0 {
 		if err := p.task.Sleep(wait); err != nil {
 			return nil, err
 		}
-		p.waits += wait
 	}
+	p.waits += p.clock.now - start
 	return io.NopCloser(bytes.NewReader(sent.bytes)), nil
 }
 

@@ -74,7 +74,7 @@ func TestTheFormulaIsADryRun(t *testing.T) {
 				l := Link{Parameters: 1e8, Bits: 8, Step: step, Every: int(s.Every), Fragments: int(s.Fragments), Delay: int(s.Delay), Workers: workers, Topology: topology, Latency: latency}
 				line := timeline(t, l)
 				for _, rate := range []float64{3e7, 2e8, 1e9, 2e10} {
-					host := Host{Up: rate, Latency: latency / 2, Step: step}
+					host := Host{Up: rate, Down: rate, Latency: latency / 2, Step: step}
 					r, err := Dry{Schedule: s, Hosts: slices.Repeat([]Host{host}, workers), Seat: Host{Latency: latency / 2}, Topology: topology, Payload: int(1e8 / s.Fragments)}.Run()
 					if err != nil {
 						t.Fatal(err)
