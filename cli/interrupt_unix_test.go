@@ -113,7 +113,7 @@ func TestAStoppedBenchGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"whole", "ctrl-c"} {
-		file := "name: " + name + "\nbase: run.yaml\nset: {train.steps: 60}\naxes: [{name: method, values: [{label: DiLoCo}, {label: SGD, set: {outer.optimizer: sgd}}]}]\nseeds: [1, 2]\neval: 2\n"
+		file := "name: " + name + "\nbase: run.yaml\nset: {train.steps: 30}\nbandwidths: [1e9]\naxes: [{name: method, values: [{label: DiLoCo}, {label: SGD, set: {outer.optimizer: sgd}}]}]\nseeds: [1, 2]\neval: 2\n"
 		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(file), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image/color"
+	"image/png"
 	"math"
 	"strings"
 
@@ -215,16 +216,16 @@ func (c *chart) size() (w, h vg.Length) {
 	return width, height + vg.Length(max(0, len(c.curves)-crowd))*line
 }
 
-// PNG is the picture on white, at 192 dots an inch.
+// PNG is the picture on white, at 144 dots an inch.
 func (c *chart) PNG() ([]byte, error) {
 	p, err := c.plot(true, true)
 	if err != nil {
 		return nil, err
 	}
-	canvas := vgimg.NewWith(vgimg.UseWH(c.size()), vgimg.UseDPI(192))
+	canvas := vgimg.NewWith(vgimg.UseWH(c.size()), vgimg.UseDPI(144))
 	p.Draw(draw.Crop(draw.New(canvas), margin, -margin, margin, -margin))
 	var b bytes.Buffer
-	_, err = vgimg.PngCanvas{Canvas: canvas}.WriteTo(&b)
+	err = (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, canvas.Image())
 	return b.Bytes(), err
 }
 
