@@ -104,8 +104,7 @@ func (n *tags) Plot(c draw.Canvas, p *plot.Plot) {
 	for _, curve := range n.curves {
 		end := at(curve.end())
 		box := taken.place(end, label.Width(curve.name), line)
-		if middle := (box.Min.Y + box.Max.Y) / 2; distance(box, end) > vg.Points(9) {
-			near := vg.Point{X: min(max(end.X, box.Min.X), box.Max.X), Y: middle}
+		if near := leader(box, end); distance(box, end) > vg.Points(9) {
 			c.StrokeLine2(draw.LineStyle{Color: curve.shade(), Width: vg.Points(0.5)}, end.X, end.Y, near.X, near.Y)
 		}
 		c.FillText(label, vg.Point{X: box.Min.X, Y: (box.Min.Y + box.Max.Y) / 2}, curve.name)
@@ -141,7 +140,7 @@ func (o *obstacles) place(end vg.Point, w, h vg.Length) vg.Rectangle {
 	best, least := vg.Rectangle{}, math.Inf(1)
 	try := func(left, middle vg.Length, price float64) {
 		box := vg.Rectangle{Min: vg.Point{X: left, Y: middle - h/2}, Max: vg.Point{X: left + w, Y: middle + h/2}}
-		if price += o.cost(box); price < least {
+		if price += o.cost(box) + o.crossed(end, leader(box, end)); price < least {
 			best, least = box, price
 		}
 	}
@@ -150,6 +149,7 @@ func (o *obstacles) place(end vg.Point, w, h vg.Length) vg.Rectangle {
 			dy := up * vg.Length(k) * vg.Points(3)
 			price := float64(k) / 2
 			try(end.X+vg.Points(7), end.Y+dy, price)
+			try(end.X+vg.Points(24), end.Y+dy, price+4)
 			try(end.X-vg.Points(7)-w, end.Y+dy, price+2)
 			try(end.X-w/2, end.Y+dy, price+1)
 		}
@@ -172,6 +172,35 @@ func (o *obstacles) cost(box vg.Rectangle) (cost float64) {
 	for _, p := range o.ink {
 		if distance(box, p) < vg.Points(2.5) {
 			cost += 4
+		}
+	}
+	return cost
+}
+
+// leader is where the line from a point to its name ends.
+func leader(box vg.Rectangle, end vg.Point) vg.Point {
+	return vg.Point{X: min(max(end.X, box.Min.X), box.Max.X), Y: (box.Min.Y + box.Max.Y) / 2}
+}
+
+// crossed is the price of a leader that runs over what is drawn elsewhere.
+func (o *obstacles) crossed(from, to vg.Point) (cost float64) {
+	const steps = 12
+	for k := 1; k <= steps; k++ {
+		t := vg.Length(k) / steps
+		at := vg.Point{X: from.X + t*(to.X-from.X), Y: from.Y + t*(to.Y-from.Y)}
+		dot := vg.Rectangle{Min: at, Max: at}
+		if distance(dot, from) < vg.Points(6) {
+			continue
+		}
+		for _, p := range o.ink {
+			if distance(dot, p) < vg.Points(3) {
+				cost++
+			}
+		}
+		for _, n := range o.names {
+			if distance(n, at) == 0 {
+				cost += 10
+			}
 		}
 	}
 	return cost
