@@ -99,11 +99,18 @@ func (n *tags) Plot(c draw.Canvas, p *plot.Plot) {
 		if math.IsNaN(half) {
 			half = 0
 		}
+		taken.dots = append(taken.dots, at(end))
 		taken.trace([]vg.Point{at(plotter.XY{X: end.X, Y: end.Y - half}), at(end), at(plotter.XY{X: end.X, Y: end.Y + half})})
 	}
-	for _, curve := range n.curves {
-		end := at(curve.end())
-		box := taken.place(end, label.Width(curve.name), line)
+	taken.names = make([]vg.Rectangle, len(n.curves))
+	for range 4 { // each makes room for those that had to go far
+		for i, curve := range n.curves {
+			taken.names[i] = vg.Rectangle{}
+			taken.names[i] = taken.place(at(curve.end()), label.Width(curve.name), line)
+		}
+	}
+	for i, curve := range n.curves {
+		end, box := at(curve.end()), taken.names[i]
 		if near := leader(box, end); distance(box, end) > vg.Points(9) {
 			c.StrokeLine2(draw.LineStyle{Color: curve.shade(), Width: vg.Points(0.5)}, end.X, end.Y, near.X, near.Y)
 		}
@@ -114,7 +121,8 @@ func (n *tags) Plot(c draw.Canvas, p *plot.Plot) {
 // obstacles are what names should keep clear of.
 type obstacles struct {
 	field vg.Rectangle // that names must stay in
-	ink   []vg.Point   // along the curves
+	ink   []vg.Point   // along the lines
+	dots  []vg.Point   // that the names are of
 	names []vg.Rectangle
 }
 
@@ -135,11 +143,14 @@ func (o *obstacles) trace(line []vg.Point) {
 	}
 }
 
-// place finds a box for a name near a point and takes it: first on the right, then around it, further and further away.
+// place finds a box for a name near a point: first on the right, then around it, further and further away.
 func (o *obstacles) place(end vg.Point, w, h vg.Length) vg.Rectangle {
 	best, least := vg.Rectangle{}, math.Inf(1)
 	try := func(left, middle vg.Length, price float64) {
 		box := vg.Rectangle{Min: vg.Point{X: left, Y: middle - h/2}, Max: vg.Point{X: left + w, Y: middle + h/2}}
+		if price >= least {
+			return
+		}
 		if price += o.cost(box) + o.crossed(end, leader(box, end)); price < least {
 			best, least = box, price
 		}
@@ -148,13 +159,13 @@ func (o *obstacles) place(end vg.Point, w, h vg.Length) vg.Rectangle {
 		for _, up := range []vg.Length{1, -1} {
 			dy := up * vg.Length(k) * vg.Points(3)
 			price := float64(k) / 2
-			try(end.X+vg.Points(7), end.Y+dy, price)
-			try(end.X+vg.Points(24), end.Y+dy, price+4)
+			for _, dx := range []vg.Length{0, 17, 50, 100} {
+				try(end.X+7+dx, end.Y+dy, price+float64(dx)/6)
+			}
 			try(end.X-vg.Points(7)-w, end.Y+dy, price+2)
 			try(end.X-w/2, end.Y+dy, price+1)
 		}
 	}
-	o.names = append(o.names, best)
 	return best
 }
 
@@ -182,7 +193,7 @@ func leader(box vg.Rectangle, end vg.Point) vg.Point {
 	return vg.Point{X: min(max(end.X, box.Min.X), box.Max.X), Y: (box.Min.Y + box.Max.Y) / 2}
 }
 
-// crossed is the price of a leader that runs over what is drawn elsewhere.
+// crossed is the price of a leader that runs over other points and their names.
 func (o *obstacles) crossed(from, to vg.Point) (cost float64) {
 	const steps = 12
 	for k := 1; k <= steps; k++ {
@@ -192,9 +203,9 @@ func (o *obstacles) crossed(from, to vg.Point) (cost float64) {
 		if distance(dot, from) < vg.Points(6) {
 			continue
 		}
-		for _, p := range o.ink {
-			if distance(dot, p) < vg.Points(3) {
-				cost++
+		for _, p := range o.dots {
+			if distance(dot, p) < vg.Points(4) {
+				cost += 10
 			}
 		}
 		for _, n := range o.names {
