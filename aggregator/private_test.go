@@ -130,29 +130,7 @@ func TestResumeApart(t *testing.T) {
 		if m.Fresh {
 			s.Delay = s.Every
 		}
-		w, by := newWorld(t, 1, m, s), func(step uint64) float32 { return 1 / float32(step) }
-		var saved []Snapshot
-		whole := w.worker(0, by, func(_ context.Context, l Landing) error {
-			p := l.Worker.Snapshot()
-			for i, v := range p.Vectors {
-				p.Vectors[i] = slices.Clone(v)
-			}
-			saved = append(saved, p)
-			return nil
-		})
-		run(t, whole)
-		for i := range saved {
-			o := w.options(0, by)
-			o.Resume = &saved[i]
-			again, err := NewWorker(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			run(t, again)
-			if again.Root() != whole.Root() {
-				t.Errorf("%s resumed at landing %d: root %s, want %s", m.Name, i+1, again.Root().Short(), whole.Root().Short())
-			}
-		}
+		resumeEverywhere(t, newWorld(t, 1, m, s))
 	}
 }
 

@@ -241,31 +241,36 @@ func TestResumeAtEveryLanding(t *testing.T) {
 	for name, schedule := range methods {
 		t.Run(name, func(t *testing.T) {
 			m := DiLoCo(f32, 0.7, 0.9, 0.5, 0.5)
-			by := func(step uint64) float32 { return 1 / float32(step) }
-			var saved []Snapshot
-			w := newWorld(t, 1, m, schedule)
-			whole := w.worker(0, by, func(_ context.Context, l Landing) error {
-				p := l.Worker.Snapshot()
-				for i, v := range p.Vectors {
-					p.Vectors[i] = slices.Clone(v)
-				}
-				saved = append(saved, p)
-				return nil
-			})
-			run(t, whole)
-			for i := range saved {
-				o := w.options(0, by)
-				o.Resume = &saved[i]
-				again, err := NewWorker(o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				run(t, again)
-				if again.Root() != whole.Root() {
-					t.Errorf("resumed at landing %d: root %s, want %s", i+1, again.Root().Short(), whole.Root().Short())
-				}
-			}
+			resumeEverywhere(t, newWorld(t, 1, m, schedule))
 		})
+	}
+}
+
+// resumeEverywhere runs a world of one worker, and once more from a snapshot of every landing.
+func resumeEverywhere(t *testing.T, w *world) {
+	t.Helper()
+	by := func(step uint64) float32 { return 1 / float32(step) }
+	var saved []Snapshot
+	whole := w.worker(0, by, func(_ context.Context, l Landing) error {
+		p := l.Worker.Snapshot()
+		for i, v := range p.Vectors {
+			p.Vectors[i] = slices.Clone(v)
+		}
+		saved = append(saved, p)
+		return nil
+	})
+	run(t, whole)
+	for i := range saved {
+		o := w.options(0, by)
+		o.Resume = &saved[i]
+		again, err := NewWorker(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, again)
+		if again.Root() != whole.Root() {
+			t.Errorf("%s resumed at landing %d: root %s, want %s", w.method.Name, i+1, again.Root().Short(), whole.Root().Short())
+		}
 	}
 }
 

@@ -58,40 +58,46 @@ func codecOf(c configs.Config) func(gradients.Layout, gradients.Fragment) (gradi
 	}
 }
 
-// methodOf turns the names of a method into its parts.
+// methodOf turns the names of a method into its parts. Blend and error feedback go around any of them that takes them.
 func methodOf(c configs.Config) (aggregator.Method, error) {
+	rate, err := rateOf(c)
+	if err != nil {
+		return aggregator.Method{}, err
+	}
+	m := bareMethod(c, rate)
+	m.Blend, m.Feedback = float32(c.Sync.Blend), float32(c.Sync.ErrorFeedback)
+	return m, nil
+}
+
+func bareMethod(c configs.Config, rate func(step uint64) float32) aggregator.Method {
 	codec, o := codecOf(c), c.Outer
 	lr, momentum, feedback := float32(o.LR), float32(o.Momentum), float32(c.Sync.ErrorFeedback)
 	if o.Optimizer == "sgd" {
 		momentum = 0
 	}
-	rate, err := rateOf(c)
-	if err != nil {
-		return aggregator.Method{}, err
-	}
 	switch o.Method {
 	case "ddp":
 		i := innerOf(c)
 		adam := gradients.AdamWOptions{Beta1: i.Betas[0], Beta2: i.Betas[1], Eps: i.Eps, WeightDecay: i.WeightDecay}
-		m := aggregator.DDP(codec, adam, float32(i.GradClip), matrices, rate)
-		m.Feedback = feedback
-		return m, nil
+		return aggregator.DDP(codec, adam, float32(i.GradClip), matrices, rate)
 	case "demo":
-		return aggregator.DeMo(codec, feedback, float32(c.Inner.WeightDecay), matrices, rate), nil
+		return aggregator.DeMo(codec, feedback, float32(c.Inner.WeightDecay), matrices, rate)
+	case "fedavg":
+		return aggregator.FedAvg(codec)
 	case "sparseloco":
-		return aggregator.SparseLoCo(codec, lr, feedback), nil
+		return aggregator.SparseLoCo(codec, lr, feedback)
 	case "elastic":
-		return aggregator.Elastic(codec, lr, momentum, feedback, trainer.Hidden), nil
+		return aggregator.Elastic(codec, lr, momentum, feedback, trainer.Hidden)
 	case "eager":
-		return aggregator.Eager(codec, lr, momentum), nil
+		return aggregator.Eager(codec, lr, momentum)
 	case "noloco":
-		return aggregator.NoLoCo(doubled(codec), momentum, lr, lr), nil
+		return aggregator.NoLoCo(doubled(codec), momentum, lr, lr)
 	case "async":
-		return aggregator.AsyncDiLoCo(codec, lr, momentum, o.Delayed), nil
+		return aggregator.AsyncDiLoCo(codec, lr, momentum, o.Delayed)
 	}
-	m := aggregator.DiLoCo(codec, lr, momentum, float32(c.Sync.Blend), feedback)
+	m := aggregator.DiLoCo(codec, lr, momentum, 0, feedback)
 	m.Name = o.Method
-	return m, nil
+	return m
 }
 
 // doubled is a codec for two vectors a fragment.

@@ -15,11 +15,11 @@ type rules struct {
 func methodRules() map[string]rules {
 	return map[string]rules{
 		"diloco": {check: averages},
-		"fedavg": {check: averages, fill: map[string]func(*Config){
+		"fedavg": {check: (*relations).fedavg, fill: map[string]func(*Config){
 			"outer.optimizer": func(c *Config) { c.Outer.Optimizer = "sgd" },
 			"outer.lr":        func(c *Config) { c.Outer.LR = 1 },
 		}},
-		"sparseloco": {check: averages, fill: map[string]func(*Config){
+		"sparseloco": {check: (*relations).plain, fill: map[string]func(*Config){
 			"outer.optimizer":     func(c *Config) { c.Outer.Optimizer = "sgd" },
 			"outer.lr":            func(c *Config) { c.Outer.LR = 1 },
 			"sync.codec":          func(c *Config) { c.Sync.Codec = "topk:64/4096+2bit" },
@@ -93,6 +93,20 @@ func averages(r *relations, c Config) {
 		r.fail("outer.optimizer outer.method", "outer.optimizer adamw belongs to outer.method ddp", c.Outer.Method+" takes nesterov or sgd")
 	case "sign":
 		r.fail("outer.optimizer outer.method", "outer.optimizer sign belongs to outer.method demo", c.Outer.Method+" takes nesterov or sgd")
+	}
+}
+
+// plain is what methods ask for that subtract the mean as it is.
+func (r *relations) plain(c Config) {
+	if c.Outer.Optimizer != "sgd" {
+		r.fail("outer.optimizer outer.method", fmt.Sprintf("outer.method %s has no outer momentum, outer.optimizer is %s", c.Outer.Method, c.Outer.Optimizer), "set outer.optimizer to sgd, or outer.method to diloco")
+	}
+}
+
+func (r *relations) fedavg(c Config) {
+	r.plain(c)
+	if c.Outer.LR != 1 {
+		r.fail("outer.lr outer.method", fmt.Sprintf("outer.method fedavg takes the mean itself, outer.lr is %v", c.Outer.LR), "set outer.lr to 1, or outer.method to diloco")
 	}
 }
 

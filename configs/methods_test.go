@@ -41,7 +41,8 @@ func TestSettingsOfOtherMethodsAreRefused(t *testing.T) {
 		"outer: {method: noloco}\nsync: {codec: int8}":    "too coarse",
 		"outer: {method: async}\nsync: {fragments: 2}":    "sync.fragments 1",
 		"outer: {method: demo, optimizer: adamw}":         "outer.optimizer sign",
-		"outer: {method: fedavg, optimizer: adamw}":       "outer.method ddp",
+		"outer: {method: fedavg, optimizer: nesterov}":    "no outer momentum",
+		"outer: {method: fedavg, lr: 0.7}":                "the mean itself",
 		"outer: {method: demo}\ninner: {optimizer: muon}": "no inner steps",
 	} {
 		if _, err := Parse([]byte("data: {source: enwik7}\n" + text + "\n")); err == nil || !strings.Contains(err.Error(), want) {
