@@ -52,7 +52,7 @@ func (x *exchange) publish(c *aggregator.Certificate) {
 		x.clock.At(x.net.Note(x.seat(), p.host, size, x.clock.now), func() { p.read(c) })
 	}
 	for h, p := range x.payloads { // nobody asks for these any more: every worker has landed all rounds that far back
-		if p.round+keep < c.Seq {
+		if p.round+keep+x.manifest.MaxStaleness < c.Seq {
 			delete(x.payloads, h)
 		}
 	}
