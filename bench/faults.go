@@ -19,8 +19,8 @@ type Fault struct {
 	Factor float64
 }
 
-// validate names the first fault that makes no sense.
-func validate(faults []Fault, workers int) error {
+// CheckFaults names the first fault that makes no sense.
+func CheckFaults(faults []Fault, workers int) error {
 	for i, f := range faults {
 		switch {
 		case f.Worker < 0 || f.Worker >= workers || f.Step == 0 || f.For < 0:

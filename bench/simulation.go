@@ -48,7 +48,7 @@ func (r *Result) Utilisation() float64 {
 
 // Simulate runs one swarm from its first step to its last landing.
 func Simulate(ctx context.Context, o Options) (*Result, error) {
-	if err := validate(o.Faults, len(o.Hosts)); err != nil {
+	if err := CheckFaults(o.Faults, len(o.Hosts)); err != nil {
 		return nil, err
 	}
 	s := &simulation{Options: o, ctx: ctx, clock: NewClock(o.Cores), spells: map[[2]uint64]time.Duration{}}

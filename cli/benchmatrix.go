@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,6 +21,7 @@ import (
 	"github.com/skein-train/skein/bench"
 	"github.com/skein-train/skein/bench/report"
 	"github.com/skein-train/skein/configs"
+	"github.com/skein-train/skein/shards"
 )
 
 // matrix is a bench file under way.
@@ -53,6 +55,9 @@ func (m *matrix) jobs() (jobs []job, err error) {
 			if cell.Pace && c.Outer.Method != "async" {
 				return nil, fmt.Errorf("cell %q: pace is for outer.method async, this is %s", cell.Label, c.Outer.Method)
 			}
+			if err := bench.CheckFaults(faultsOf(cell), c.Swarm.LocalWorkers); err != nil {
+				return nil, fmt.Errorf("cell %q: %w", cell.Label, err)
+			}
 			c.Train.Threads = 1
 			jobs = append(jobs, job{cell, seed, c, m.key(cell, c)})
 		}
@@ -62,8 +67,8 @@ func (m *matrix) jobs() (jobs []job, err error) {
 
 // key changes with everything that an outcome hangs on but the program itself.
 func (m *matrix) key(cell configs.Cell, c configs.Config) string {
-	text := append(common(c).Resolved(), fmt.Sprintf("eval batches: %d\n", m.Eval)...)
-	if c.Outer.Method == "async" { // elsewhere speeds change the time alone
+	text := append(common(c).Resolved(), fmt.Sprintf("eval batches: %d\ndealing: %s\nlost: %v\nfaults: %v\n", m.Eval, m.Dealing, cell.Lost, cell.Faults)...)
+	if c.Outer.Method == "async" || len(cell.Faults) > 0 { // elsewhere speeds change the time alone
 		text = append(text, fmt.Sprintf("speeds: %v\npace: %v\n", cell.Speeds, cell.Pace)...)
 	}
 	sum := sha256.Sum256(text)
@@ -174,6 +179,32 @@ func (m *matrix) hosts(j job, bandwidth float64) []bench.Host {
 	return out
 }
 
+// plan is what a simulation of the run hangs on besides the run file: hosts, the dealing of text, and what goes wrong.
+func (m *matrix) plan(j job, bandwidth float64) bench.Options {
+	o := bench.Options{Hosts: m.hosts(j, bandwidth), Faults: faultsOf(j.cell), Assign: shards.Assign}
+	if bandwidth > 0 {
+		o.Seat.Latency = m.Latency / 2
+	}
+	if m.Dealing == "paired" {
+		o.Assign = func(_ [32]byte, cursor uint64, roster []uint32, share uint64) []uint64 {
+			return shards.Assign([32]byte{}, cursor, roster, share) // the seed has shuffled the stream
+		}
+	}
+	if part := j.cell.Lost; part > 0 {
+		o.Lost = func(worker int, departure uint64) bool {
+			return rand.New(rand.NewPCG(j.seed, uint64(worker)<<32|departure)).Float64() < part
+		}
+	}
+	return o
+}
+
+func faultsOf(c configs.Cell) (out []bench.Fault) {
+	for _, f := range c.Faults {
+		out = append(out, bench.Fault(f))
+	}
+	return out
+}
+
 // roads works out what the run takes at each bandwidth, from the sizes of what was sent.
 func (m *matrix) roads(ctx context.Context, j job, o bench.Outcome) (out []bench.Road, err error) {
 	if o.Error != "" {
@@ -181,13 +212,13 @@ func (m *matrix) roads(ctx context.Context, j job, o bench.Outcome) (out []bench
 	}
 	for _, b := range m.Bandwidths {
 		var r *bench.Result
-		if hosts, seat := m.hosts(j, b), (bench.Host{Latency: m.Latency / 2}); j.config.Outer.Method == "async" {
-			r, err = rehearse(ctx, j.config, hosts, seat)
+		if plan := m.plan(j, b); j.config.Outer.Method == "async" || len(plan.Faults) > 0 {
+			r, err = rehearse(ctx, j.config, plan)
 		} else {
 			schedule := scheduleOf(j.config)
 			r, err = bench.Dry{
 				Schedule: schedule, Topology: j.config.Sync.Topology, Payload: int(o.Payload / int64(max(1, schedule.Rounds()))),
-				Header: aggregator.SignedHeaderSize, Certificate: 300, Hosts: hosts, Seat: seat,
+				Header: aggregator.SignedHeaderSize, Certificate: 300, Hosts: plan.Hosts, Seat: plan.Seat,
 			}.Run()
 		}
 		if err != nil {

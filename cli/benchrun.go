@@ -12,7 +12,6 @@ import (
 	"github.com/skein-train/skein/bench"
 	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/gradients"
-	"github.com/skein-train/skein/shards"
 	"github.com/skein-train/skein/trainer/optim"
 )
 
@@ -30,7 +29,7 @@ func (m *matrix) train(ctx context.Context, j job, progress func(part float64)) 
 	}}
 	defer s.close()
 	began := time.Now()
-	err = s.simulate(ctx, m.hosts(j, 0))
+	err = s.simulate(ctx, m.plan(j, 0))
 	s.Seconds = time.Since(began).Seconds()
 	if err == nil {
 		s.ValLoss, err = s.evaluate(ctx, m.Eval)
@@ -48,36 +47,48 @@ type sampled struct {
 	corpus   *corpus
 	parts    parts
 	replicas []*replica
+	witness  int           // the worker that is looked at: the first one that stays to the end
 	last     gradients.Vec // the parameters at the end
 	progress func(part float64)
 }
 
 func (s *sampled) close() {
 	for _, r := range s.replicas {
-		r.close()
+		if r != nil {
+			r.close()
+		}
 	}
 }
 
-// simulate trains to the end.
-func (s *sampled) simulate(ctx context.Context, hosts []bench.Host) (err error) {
+// replica is a worker's model, new in each of its lives.
+func (s *sampled) replica(worker int) (aggregator.Replica, error) {
+	r, err := newReplica(s.cfg, s.corpus.data)
+	if err != nil {
+		return nil, err
+	}
+	if old := s.replicas[worker]; old != nil {
+		old.close()
+	}
+	s.replicas[worker] = r
+	return r, nil
+}
+
+// simulate trains to the end, with the hosts, the dealing and the accidents of the plan.
+func (s *sampled) simulate(ctx context.Context, plan bench.Options) (err error) {
 	if s.parts, err = partsOf(s.cfg); err != nil {
 		return err
 	}
-	for range s.Workers {
-		r, err := newReplica(s.cfg, s.corpus.data)
-		if err != nil {
-			return err
-		}
-		s.replicas = append(s.replicas, r)
+	s.replicas = make([]*replica, s.Workers)
+	for slices.ContainsFunc(plan.Faults, func(f bench.Fault) bool { return f.Worker == s.witness && f.Kind == "kill" }) && s.witness < s.Workers-1 {
+		s.witness++
 	}
 	terms := benchTerms(s.cfg, s.parts)
 	terms.DataHash, terms.Sequences = s.corpus.manifest.Hash(), s.corpus.data.Windows()
 	s.Params = s.parts.layout.Len()
-	result, err := bench.Simulate(ctx, bench.Options{
-		Manifest: terms, Method: s.parts.method, Layout: s.parts.layout, Assign: shards.Assign, Cores: benchCores(s.Workers), Hosts: hosts,
-		Replica: func(i int) (aggregator.Replica, error) { return s.replicas[i], nil },
-		Landed:  s.landed,
-	})
+	plan.Manifest, plan.Method, plan.Layout, plan.Cores = terms, s.parts.method, s.parts.layout, benchCores(s.Workers)
+	plan.Replica = s.replica
+	plan.Landed = s.landed
+	result, err := bench.Simulate(ctx, plan)
 	if err != nil {
 		return err
 	}
@@ -97,9 +108,9 @@ func benchTerms(c configs.Config, p parts) aggregator.Manifest {
 	return t
 }
 
-// landed notes what worker 0 sees.
+// landed notes what the witness sees.
 func (s *sampled) landed(ctx context.Context, worker int, _ time.Duration, l aggregator.Landing) error {
-	if worker != 0 {
+	if worker != s.witness {
 		return nil
 	}
 	s.progress(float64(l.Step) / float64(s.cfg.Train.Steps))
@@ -107,7 +118,7 @@ func (s *sampled) landed(ctx context.Context, worker int, _ time.Duration, l agg
 	p := bench.Point{Round: uint64(l.Certificate.Seq), Step: l.Step, Loss: float64(l.Tally.Mean())}
 	if every := uint64(s.cfg.Eval.Every); every > 0 && p.Round%every == 0 {
 		if n := min(s.corpus.data.Validations(), s.cfg.Eval.Batches*s.cfg.Train.MicroBatchSize); n > 0 {
-			loss, err := s.replicas[0].Evaluate(ctx, anchor, 0, n)
+			loss, err := s.replicas[s.witness].Evaluate(ctx, anchor, 0, n)
 			if err != nil {
 				return err
 			}
@@ -120,7 +131,7 @@ func (s *sampled) landed(ctx context.Context, worker int, _ time.Duration, l agg
 	for i := range l.Certificate.List {
 		e := &l.Certificate.List[i]
 		p.Tokens += e.Weight
-		if e.Slot == 0 {
+		if e.Slot == aggregator.Slot(s.witness) {
 			p.Payload = int64(e.Size)
 		}
 	}
@@ -150,7 +161,7 @@ func (s *sampled) evaluate(ctx context.Context, batches int) (float64, error) {
 	if n == 0 {
 		return 0, errors.New("there is no validation split: set data.val_fraction")
 	}
-	loss, err := s.replicas[0].Evaluate(ctx, s.last, 0, n)
+	loss, err := s.replicas[s.witness].Evaluate(ctx, s.last, 0, n)
 	if err == nil {
 		err = finite(loss)
 	}
@@ -166,17 +177,16 @@ func finite(loss float64) error {
 }
 
 // rehearse is a simulation without training, for runs whose order hangs on the network: contributions are noise of the right size.
-func rehearse(ctx context.Context, c configs.Config, hosts []bench.Host, seat bench.Host) (*bench.Result, error) {
+func rehearse(ctx context.Context, c configs.Config, plan bench.Options) (*bench.Result, error) {
 	p, err := partsOf(c)
 	if err != nil {
 		return nil, err
 	}
 	terms := benchTerms(c, p)
 	terms.Sequences = math.MaxUint32
-	return bench.Simulate(ctx, bench.Options{
-		Manifest: terms, Method: p.method, Layout: p.layout, Assign: shards.Assign, Cores: 1, Hosts: hosts, Seat: seat,
-		Replica: func(int) (aggregator.Replica, error) { return stand{p.layout.Len()}, nil },
-	})
+	plan.Manifest, plan.Method, plan.Layout, plan.Cores = terms, p.method, p.layout, 1
+	plan.Replica = func(int) (aggregator.Replica, error) { return stand{p.layout.Len()}, nil }
+	return bench.Simulate(ctx, plan)
 }
 
 // stand stands in for a replica where only bytes and time are asked for.

@@ -27,6 +27,9 @@ type Matrix struct {
 	Step       time.Duration  `yaml:"step_time"`  // that an inner step takes a worker
 	Speeds     []float64      `yaml:"speeds"`     // step times of the workers, as multiples of step_time; all 1 by default
 	Eval       int            `yaml:"eval"`       // validation batches at the end; 0: the whole split
+	// Dealing says what a worker trains on. "paired": what the seed alone decides, so that runs of one seed read the same text in the same order whatever they
+	// exchange, and differences between them are not those of the text. "certified": what the log decides, as in a swarm, whose state such a run ends at.
+	Dealing string `yaml:"dealing"`
 }
 
 // Axis is one way in which runs differ.
@@ -40,7 +43,18 @@ type Choice struct {
 	Label  string         `yaml:"label"`
 	Set    map[string]any `yaml:"set"`    // overrides, such as {outer.method: ddp, sync.every: 1}
 	Speeds []float64      `yaml:"speeds"` // in place of the matrix's
+	Lost   float64        `yaml:"lost"`   // part of the contributions that get lost on their way
+	Faults []Fault        `yaml:"faults"` // what goes wrong with workers
 	Pace   bool           `yaml:"pace"`   // of an asynchronous run: slow workers take fewer steps between departures, so that all depart as often (arXiv 2401.09135, DyLU)
+}
+
+// Fault is something that goes wrong with a worker as it is about to take an inner step.
+type Fault struct {
+	Worker int           `yaml:"worker"` // from 0
+	Step   uint64        `yaml:"step"`   // of its own, from 1
+	Kind   string        `yaml:"fault"`  // pause, slow or kill
+	For    time.Duration `yaml:"for"`    // until it goes on, or comes back; a kill without it is for good
+	Factor float64       `yaml:"factor"` // of a slow one's step time
 }
 
 // Cell is one configuration of a matrix.
@@ -48,6 +62,8 @@ type Cell struct {
 	Label     string // the choices' labels
 	Overrides []string
 	Speeds    []float64 // empty: all workers are as fast
+	Lost      float64
+	Faults    []Fault
 	Pace      bool
 }
 
@@ -57,7 +73,10 @@ func LoadMatrix(path string) (Matrix, error) {
 	if err != nil {
 		return Matrix{}, fmt.Errorf("read bench file (configs/bench/quick.yaml is one to start from): %w", err)
 	}
-	m := Matrix{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Seeds: []uint64{1337}, Bandwidths: []float64{10e6, 100e6, 1e9}, Step: 100 * time.Millisecond}
+	m := Matrix{
+		Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Seeds: []uint64{1337}, Bandwidths: []float64{10e6, 100e6, 1e9},
+		Step: 100 * time.Millisecond, Dealing: "paired",
+	}
 	if err := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict()).Decode(&m); err != nil {
 		return Matrix{}, fmt.Errorf("%s: %s", path, strings.TrimSpace(yaml.FormatError(err, false, true)))
 	}
@@ -91,6 +110,9 @@ func (m Matrix) Validate() error {
 			if v.Label == "" || slices.ContainsFunc(a.Values[:j], func(o Choice) bool { return o.Label == v.Label }) {
 				bad("axes[%d] %s: value %d needs a label of its own", i, a.Name, j)
 			}
+			if !(v.Lost >= 0 && v.Lost < 1) {
+				bad("axes[%d] %s: %q loses %v of the contributions, want 0 or more and less than 1", i, a.Name, v.Label, v.Lost)
+			}
 		}
 	}
 	if len(m.Seeds) == 0 || len(m.Bandwidths) == 0 || m.Step <= 0 || m.Latency < 0 || m.Eval < 0 {
@@ -105,6 +127,9 @@ func (m Matrix) Validate() error {
 		if !(b > 0) {
 			bad("bandwidths: %g bit/s must be positive", b)
 		}
+	}
+	if m.Dealing != "paired" && m.Dealing != "certified" {
+		bad("dealing %q: want paired or certified", m.Dealing)
 	}
 	if m.Baseline != "" && !slices.ContainsFunc(m.Cells(), func(c Cell) bool { return c.Label == m.Baseline }) {
 		bad("baseline %q is no cell; there are %s", m.Baseline, strings.Join(labels(m.Cells()), ", "))
@@ -137,7 +162,10 @@ func (m Matrix) Cells() []Cell {
 		var next []Cell
 		for _, c := range cells {
 			for _, v := range a.Values {
-				cell := Cell{strings.TrimSpace(c.Label + " " + v.Label), slices.Concat(c.Overrides, overrides(v.Set)), c.Speeds, c.Pace || v.Pace}
+				cell := Cell{
+					Label: strings.TrimSpace(c.Label + " " + v.Label), Overrides: slices.Concat(c.Overrides, overrides(v.Set)),
+					Speeds: c.Speeds, Lost: max(c.Lost, v.Lost), Faults: slices.Concat(c.Faults, v.Faults), Pace: c.Pace || v.Pace,
+				}
 				if len(v.Speeds) > 0 {
 					cell.Speeds = v.Speeds
 				}

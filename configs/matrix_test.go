@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // matrixFile writes a bench file and reads it.
@@ -25,18 +26,19 @@ set: {train.steps: 20, inner.betas: [0.9, 0.95]}
 speeds: [1, 1]
 axes:
   - {name: method, values: [{label: a}, {label: b, set: {outer.lr: 0.7}, pace: true}]}
-  - {name: rounds, values: [{label: short}, {label: long, set: {sync.every: 100}, speeds: [1, 4]}]}
+  - {name: rounds, values: [{label: short}, {label: long, set: {sync.every: 100}, speeds: [1, 4], lost: 0.5, faults: [{worker: 1, step: 3, fault: pause, for: 2s}]}]}
 `)
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := []string{"inner.betas=[0.9, 0.95]", "train.steps=20"}
+	pause := []Fault{{Worker: 1, Step: 3, Kind: "pause", For: 2 * time.Second}}
 	with := func(more ...string) []string { return append(all[:2:2], more...) }
 	want := []Cell{
-		{"a short", all, []float64{1, 1}, false},
-		{"a long", with("sync.every=100"), []float64{1, 4}, false},
-		{"b short", with("outer.lr=0.7"), []float64{1, 1}, true},
-		{"b long", with("outer.lr=0.7", "sync.every=100"), []float64{1, 4}, true},
+		{Label: "a short", Overrides: all, Speeds: []float64{1, 1}},
+		{Label: "a long", Overrides: with("sync.every=100"), Speeds: []float64{1, 4}, Lost: 0.5, Faults: pause},
+		{Label: "b short", Overrides: with("outer.lr=0.7"), Speeds: []float64{1, 1}, Pace: true},
+		{Label: "b long", Overrides: with("outer.lr=0.7", "sync.every=100"), Speeds: []float64{1, 4}, Lost: 0.5, Faults: pause, Pace: true},
 	}
 	if got := m.Cells(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
@@ -49,15 +51,17 @@ axes:
 func TestMistakesInABenchFile(t *testing.T) {
 	const axes = "axes: [{name: m, values: [{label: a}, {label: b}]}]\n"
 	for text, want := range map[string]string{
-		axes:                                       "base is missing",
-		"base: x\n":                                "axes: there must be one",
-		"base: x\naxis: []\n" + axes:               "axis",
-		"base: x\nname: ../x\n" + axes:             "name",
-		"base: x\nbaseline: c\n" + axes:            `baseline "c" is no cell; there are a, b`,
-		"base: x\nseeds: []\n" + axes:              "seeds",
-		"base: x\nbandwidths: [0]\n" + axes:        "0 bit/s must be positive",
-		"base: x\nspeeds: [1, 0]\n" + axes:         "speeds [1 0]",
-		"base: x\naxes: [{name: m, values: []}]\n": "it needs a name and values",
+		axes:                                "base is missing",
+		"base: x\n":                         "axes: there must be one",
+		"base: x\naxis: []\n" + axes:        "axis",
+		"base: x\nname: ../x\n" + axes:      "name",
+		"base: x\nbaseline: c\n" + axes:     `baseline "c" is no cell; there are a, b`,
+		"base: x\nseeds: []\n" + axes:       "seeds",
+		"base: x\nbandwidths: [0]\n" + axes: "0 bit/s must be positive",
+		"base: x\nspeeds: [1, 0]\n" + axes:  "speeds [1 0]",
+		"base: x\ndealing: fair\n" + axes:   `dealing "fair": want paired or certified`,
+		"base: x\naxes: [{name: m, values: [{label: a, lost: 1}]}]\n":    "less than 1",
+		"base: x\naxes: [{name: m, values: []}]\n":                       "it needs a name and values",
 		"base: x\naxes: [{name: m, values: [{label: a}, {label: a}]}]\n": "value 1 needs a label of its own",
 	} {
 		if _, err := matrixFile(t, text); err == nil || !strings.Contains(err.Error(), want) {
