@@ -7,6 +7,7 @@ import (
 // Outcome is what one run of a matrix came to.
 type Outcome struct {
 	Cell    string `json:"cell"`
+	Against string `json:"against,omitempty"` // cell that it is compared with; empty: the report's baseline
 	Seed    uint64 `json:"seed"`
 	Method  string `json:"method"`
 	Codec   string `json:"codec"`

@@ -30,7 +30,10 @@ func TestBenchFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			keys := map[string]string{}
+			keys, byLabel := map[string]string{}, map[string]job{}
+			for _, j := range jobs {
+				byLabel[j.cell.Label] = j
+			}
 			for _, j := range jobs {
 				if _, err := partsOf(j.config); err != nil {
 					t.Errorf("%s: %v", j.cell.Label, err)
@@ -39,8 +42,9 @@ func TestBenchFiles(t *testing.T) {
 					t.Errorf("%q and %q are the same run", twin, j.cell.Label)
 				}
 				keys[j.key] = j.cell.Label
-				if got, want := sequences(&matrix{Matrix: spec}, j), sequences(&matrix{Matrix: spec}, jobs[0]); math.Abs(got/want-1) > 0.002 {
-					t.Errorf("%q trains %.0f sequences, %q %.0f", j.cell.Label, got, jobs[0].cell.Label, want)
+				base := byLabel[j.cell.Against]
+				if got, want := sequences(&matrix{Matrix: spec}, j), sequences(&matrix{Matrix: spec}, base); math.Abs(got/want-1) > 0.002 {
+					t.Errorf("%q trains %.0f sequences, %q %.0f", j.cell.Label, got, base.cell.Label, want)
 				}
 				if e := j.config.Eval.Every; e == 0 || uint64(e)*2 > uint64(scheduleOf(j.config).Rounds()) {
 					t.Errorf("%q is not evaluated twice in its %d rounds", j.cell.Label, scheduleOf(j.config).Rounds())

@@ -113,6 +113,7 @@ func (m *matrix) run(ctx context.Context) (outcomes []bench.Outcome, err error) 
 	}
 	for i, j := range jobs {
 		o := known[i]
+		o.Against = j.cell.Against
 		if o.Key == "" {
 			p.begin(j)
 			if o, err = m.train(ctx, j, p.step); err == nil {

@@ -24,7 +24,7 @@ func (m *matrix) train(ctx context.Context, j job, progress func(part float64)) 
 	}
 	defer func() { err = errors.Join(err, made.close()) }()
 	s := &sampled{cfg: c, corpus: made, progress: progress, Outcome: bench.Outcome{
-		Cell: j.cell.Label, Seed: j.seed, Method: c.Outer.Method, Codec: c.Sync.Codec, Workers: c.Swarm.LocalWorkers, Every: uint64(c.Sync.Every),
+		Cell: j.cell.Label, Against: j.cell.Against, Seed: j.seed, Method: c.Outer.Method, Codec: c.Sync.Codec, Workers: c.Swarm.LocalWorkers, Every: uint64(c.Sync.Every),
 		Steps: uint64(c.Train.Steps),
 	}}
 	defer s.close()

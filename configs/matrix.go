@@ -2,6 +2,7 @@ package configs
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,7 +22,7 @@ type Matrix struct {
 	Set        map[string]any `yaml:"set"`        // overrides of every run
 	Axes       []Axis         `yaml:"axes"`       // the runs are their product
 	Seeds      []uint64       `yaml:"seeds"`      // each run once per seed; [1337] by default
-	Baseline   string         `yaml:"baseline"`   // label of the cell that the others are compared with; the first by default
+	Baseline   string         `yaml:"baseline"`   // label of the cell that the others are compared with, or of a choice: then with the cell that differs by it alone; the first cell by default
 	Bandwidths []float64      `yaml:"bandwidths"` // bit/s up and down of every worker, that wall-clock times are worked out for
 	Latency    time.Duration  `yaml:"latency"`    // from worker to worker
 	Step       time.Duration  `yaml:"step_time"`  // that an inner step takes a worker
@@ -60,6 +61,7 @@ type Fault struct {
 // Cell is one configuration of a matrix.
 type Cell struct {
 	Label     string // the choices' labels
+	Against   string // label of the cell that it is compared with
 	Overrides []string
 	Speeds    []float64 // empty: all workers are as fast
 	Lost      float64
@@ -131,8 +133,8 @@ func (m Matrix) Validate() error {
 	if m.Dealing != "paired" && m.Dealing != "certified" {
 		bad("dealing %q: want paired or certified", m.Dealing)
 	}
-	if m.Baseline != "" && !slices.ContainsFunc(m.Cells(), func(c Cell) bool { return c.Label == m.Baseline }) {
-		bad("baseline %q is no cell; there are %s", m.Baseline, strings.Join(labels(m.Cells()), ", "))
+	if cells := m.Cells(); m.Baseline != "" && len(cells) > 0 && !slices.Contains(labels(cells), cells[0].Against) {
+		bad("baseline %q is neither a cell nor a choice; there are %s", m.Baseline, strings.Join(labels(cells), ", "))
 	}
 	return errors.Join(errs...)
 }
@@ -162,8 +164,12 @@ func (m Matrix) Cells() []Cell {
 		var next []Cell
 		for _, c := range cells {
 			for _, v := range a.Values {
+				base := v.Label
+				if (Matrix{Axes: []Axis{a}}).choice(m.Baseline) {
+					base = m.Baseline
+				}
 				cell := Cell{
-					Label: strings.TrimSpace(c.Label + " " + v.Label), Overrides: slices.Concat(c.Overrides, overrides(v.Set)),
+					Label: strings.TrimSpace(c.Label + " " + v.Label), Against: strings.TrimSpace(c.Against + " " + base), Overrides: slices.Concat(c.Overrides, overrides(v.Set)),
 					Speeds: c.Speeds, Lost: max(c.Lost, v.Lost), Faults: slices.Concat(c.Faults, v.Faults), Pace: c.Pace || v.Pace,
 				}
 				if len(v.Speeds) > 0 {
@@ -174,7 +180,19 @@ func (m Matrix) Cells() []Cell {
 		}
 		cells = next
 	}
+	for i := range cells {
+		if !m.choice(m.Baseline) {
+			cells[i].Against = cmp.Or(m.Baseline, cells[0].Label)
+		}
+	}
 	return cells
+}
+
+// choice says whether some value of an axis has the label.
+func (m Matrix) choice(label string) bool {
+	return slices.ContainsFunc(m.Axes, func(a Axis) bool {
+		return slices.ContainsFunc(a.Values, func(v Choice) bool { return v.Label == label })
+	})
 }
 
 // overrides writes settings as the command line would, in a fixed order.

@@ -35,13 +35,19 @@ axes:
 	pause := []Fault{{Worker: 1, Step: 3, Kind: "pause", For: 2 * time.Second}}
 	with := func(more ...string) []string { return append(all[:2:2], more...) }
 	want := []Cell{
-		{Label: "a short", Overrides: all, Speeds: []float64{1, 1}},
-		{Label: "a long", Overrides: with("sync.every=100"), Speeds: []float64{1, 4}, Lost: 0.5, Faults: pause},
-		{Label: "b short", Overrides: with("outer.lr=0.7"), Speeds: []float64{1, 1}, Pace: true},
-		{Label: "b long", Overrides: with("outer.lr=0.7", "sync.every=100"), Speeds: []float64{1, 4}, Lost: 0.5, Faults: pause, Pace: true},
+		{Label: "a short", Against: "a short", Overrides: all, Speeds: []float64{1, 1}},
+		{Label: "a long", Against: "a short", Overrides: with("sync.every=100"), Speeds: []float64{1, 4}, Lost: 0.5, Faults: pause},
+		{Label: "b short", Against: "a short", Overrides: with("outer.lr=0.7"), Speeds: []float64{1, 1}, Pace: true},
+		{Label: "b long", Against: "a short", Overrides: with("outer.lr=0.7", "sync.every=100"), Speeds: []float64{1, 4}, Lost: 0.5, Faults: pause, Pace: true},
 	}
 	if got := m.Cells(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+	m.Baseline = "b" // of each length the one with b
+	for i, c := range m.Cells() {
+		if want := []string{"b short", "b long"}[i%2]; c.Against != want {
+			t.Errorf("%q is compared with %q, want %q", c.Label, c.Against, want)
+		}
 	}
 	if m.Name != "some" || filepath.Base(m.Base) != "run.yaml" || !filepath.IsAbs(m.Base) || len(m.Seeds) != 1 || len(m.Bandwidths) != 3 {
 		t.Errorf("%+v", m)
@@ -55,7 +61,7 @@ func TestMistakesInABenchFile(t *testing.T) {
 		"base: x\n":                         "axes: there must be one",
 		"base: x\naxis: []\n" + axes:        "axis",
 		"base: x\nname: ../x\n" + axes:      "name",
-		"base: x\nbaseline: c\n" + axes:     `baseline "c" is no cell; there are a, b`,
+		"base: x\nbaseline: c\n" + axes:     `baseline "c" is neither a cell nor a choice; there are a, b`,
 		"base: x\nseeds: []\n" + axes:       "seeds",
 		"base: x\nbandwidths: [0]\n" + axes: "0 bit/s must be positive",
 		"base: x\nspeeds: [1, 0]\n" + axes:  "speeds [1 0]",

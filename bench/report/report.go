@@ -17,13 +17,14 @@ type Report struct {
 	Name     string
 	Expect   string   // what was expected, in words; may be empty
 	Commands []string // that repeat it
-	Baseline string   // cell that the others are compared with
-	Rows     []Row    // the baseline first, then the others in the order of their coming
+	Baseline string   // what the others are compared with: a cell, or what the cells that they are compared with have in common
+	Rows     []Row    // each baseline first, then those compared with it in the order of their coming
 }
 
 // Row is one cell: the runs that differ by their seeds alone. Means are over the runs that did not fail.
 type Row struct {
 	Cell        string
+	Against     string // cell that it is compared with; its own name if it is a baseline
 	Method      string
 	Codec       string
 	Workers     int
@@ -39,14 +40,15 @@ type Row struct {
 	Roads       []bench.Road // means
 }
 
-// New groups outcomes by cell. Without a baseline it is the first cell. It refuses outcomes that cannot be put beside each other.
+// New groups outcomes by cell. An outcome that does not say which cell it is compared with is compared with the baseline, without one with the first cell.
+// It refuses outcomes that cannot be put beside each other.
 func New(name, baseline string, outcomes []bench.Outcome) (*Report, error) {
 	r := &Report{Name: name, Baseline: baseline}
 	for _, o := range outcomes {
 		i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Cell == o.Cell })
 		if i < 0 {
 			i = len(r.Rows)
-			r.Rows = append(r.Rows, Row{Cell: o.Cell, Method: o.Method, Codec: o.Codec, Workers: o.Workers, Every: o.Every})
+			r.Rows = append(r.Rows, Row{Cell: o.Cell, Against: o.Against, Method: o.Method, Codec: o.Codec, Workers: o.Workers, Every: o.Every})
 		}
 		if o.Error != "" {
 			r.Rows[i].Failed = append(r.Rows[i].Failed, o)
@@ -58,19 +60,50 @@ func New(name, baseline string, outcomes []bench.Outcome) (*Report, error) {
 		return nil, fmt.Errorf("%s: there are no runs to report on", name)
 	}
 	r.Baseline = cmp.Or(baseline, r.Rows[0].Cell)
-	at := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Cell == r.Baseline })
-	if at < 0 {
-		return nil, fmt.Errorf("%s: there is no run of the baseline %q", name, r.Baseline)
+	if err := r.group(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	base := r.Rows[at]
-	r.Rows = append([]Row{base}, slices.Delete(r.Rows, at, at+1)...)
 	for i := range r.Rows {
 		r.Rows[i].sum()
-		if i > 0 {
-			r.Rows[i].Gap = estimate(gaps(r.Rows[i].Runs, base.Runs))
+		if row := &r.Rows[i]; !row.isBaseline() {
+			row.Gap = estimate(gaps(row.Runs, r.base(*row).Runs))
 		}
 	}
 	return r, nil
+}
+
+// group puts each baseline before the rows that are compared with it.
+func (r *Report) group() error {
+	at := func(cell string) int { return slices.IndexFunc(r.Rows, func(o Row) bool { return o.Cell == cell }) }
+	order := map[string]int{} // of baselines
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		row.Against = cmp.Or(row.Against, r.Baseline)
+		if b := at(row.Against); b < 0 || cmp.Or(r.Rows[b].Against, r.Baseline) != row.Against {
+			return fmt.Errorf("there is no run of the baseline %q", row.Against)
+		}
+		if _, known := order[row.Against]; !known {
+			order[row.Against] = len(order)
+		}
+	}
+	slices.SortStableFunc(r.Rows, func(a, b Row) int {
+		rank := func(r Row) int {
+			if r.isBaseline() {
+				return 2 * order[r.Against]
+			}
+			return 2*order[r.Against] + 1
+		}
+		return cmp.Compare(rank(a), rank(b))
+	})
+	return nil
+}
+
+// isBaseline says that the row is compared with nothing.
+func (r Row) isBaseline() bool { return r.Against == r.Cell }
+
+// base is the row that another one is compared with.
+func (r *Report) base(row Row) Row {
+	return r.Rows[slices.IndexFunc(r.Rows, func(o Row) bool { return o.Cell == row.Against })]
 }
 
 // sum fills in the means.
@@ -126,13 +159,12 @@ func (r *Report) Front() (front []Row) {
 
 // Findings say in words what came out, a sentence a cell.
 func (r *Report) Findings() (out []string) {
-	base := r.Rows[0]
-	for i, row := range r.Rows {
-		switch {
+	for _, row := range r.Rows {
+		switch base := r.base(row); {
 		case len(row.Runs) == 0:
 			out = append(out, fmt.Sprintf("%s failed with every seed: %s.", row.Cell, row.Failed[0].Error))
 			continue
-		case i == 0:
+		case row.isBaseline():
 			out = append(out, fmt.Sprintf("%s, the baseline, ends at %.4f nats per token and costs %s bits per parameter and inner step.", row.Cell, row.Loss.Mean, number(row.BitsPerStep)))
 		default:
 			out = append(out, fmt.Sprintf("%s ends %s%s.", row.Cell, row.comparison(base), row.price(base)))

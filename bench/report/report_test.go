@@ -104,6 +104,32 @@ func TestFindings(t *testing.T) {
 	golden(t, "findings.txt", []byte(strings.Join(made(t, list).Findings(), "\n")+"\n"))
 }
 
+// Several baselines: each before those that are compared with it.
+func TestEachCellHasItsBaseline(t *testing.T) {
+	list := outcomes(2)
+	for i := range list {
+		long := list[i]
+		long.Against, list[i].Against = "long DDP", "DDP"
+		long.Cell, long.ValLoss = "long "+long.Cell, long.ValLoss*0.5
+		list = append(list, long)
+	}
+	var order []string
+	for _, row := range made(t, list).Rows {
+		order = append(order, row.Cell)
+		if base := row.Cell == "DDP" || row.Cell == "long DDP"; base != (row.Gap.N == 0) || !base && (row.Gap.Mean < 0.01 || row.Gap.Mean > 0.06) {
+			t.Errorf("%s: gap %+v", row.Cell, row.Gap)
+		}
+	}
+	want := []string{"DDP", "DiLoCo f32", "DiLoCo e3m0", "SparseLoCo <2bit>", "long DDP", "long DiLoCo f32", "long DiLoCo e3m0", "long SparseLoCo <2bit>"}
+	if !slices.Equal(order, want) {
+		t.Errorf("%q", order)
+	}
+	list[0].Against = "DiLoCo e3m0" // which is compared with another itself
+	if _, err := New("chain", "DDP", list); err == nil {
+		t.Error("a baseline that has a baseline was accepted")
+	}
+}
+
 func TestCSV(t *testing.T) {
 	b, err := made(t, outcomes(2)).CSV()
 	if err != nil {

@@ -23,10 +23,10 @@ func (r *Report) Table() [][]string {
 		header = append(header, Bandwidth(road.Bandwidth))
 	}
 	out := [][]string{header}
-	for i, row := range r.Rows {
+	for _, row := range r.Rows {
 		line := []string{row.Cell, row.Loss.format("%.*f", 4), row.gap(), "–", "–", "–", row.Cosine.format("%.*f", 3)}
 		switch {
-		case i == 0:
+		case row.isBaseline():
 			line[2] = "baseline"
 		case len(row.Runs) == 0:
 			line[1] = "failed"
@@ -144,11 +144,11 @@ func (r *Report) CSV() ([]byte, error) {
 	if err := w.Write(header); err != nil {
 		return nil, err
 	}
-	for i, row := range r.Rows {
+	for _, row := range r.Rows {
 		for _, o := range append(row.Runs[:len(row.Runs):len(row.Runs)], row.Failed...) {
 			line := []string{o.Cell, fmt.Sprint(o.Seed), o.Method, o.Codec, fmt.Sprint(o.Workers), fmt.Sprint(o.Every), fmt.Sprint(o.Params), fmt.Sprint(o.Steps), fmt.Sprint(o.Tokens)}
 			gap := math.NaN()
-			if pair := gaps([]bench.Outcome{o}, r.Rows[0].Runs); i > 0 && len(pair) == 1 {
+			if pair := gaps([]bench.Outcome{o}, r.base(row).Runs); !row.isBaseline() && len(pair) == 1 {
 				gap = pair[0]
 			}
 			if o.Error == "" {
