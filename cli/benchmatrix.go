@@ -168,9 +168,9 @@ func (m *matrix) hosts(j job, bandwidth float64) []bench.Host {
 	}
 	var out []bench.Host
 	for _, s := range speeds {
-		h := bench.Host{Up: bandwidth, Down: bandwidth, Step: time.Duration(s * float64(m.Step))}
+		h := bench.Host{Up: m.Up * bandwidth, Down: bandwidth, Step: time.Duration(s * float64(m.Step))}
 		if bandwidth > 0 {
-			h.Latency = m.Latency / 2
+			h.Latency, h.Jitter = m.Latency/2, m.Jitter/2
 		}
 		if j.cell.Pace {
 			h.Pace = slices.Min(speeds) / s
@@ -184,7 +184,7 @@ func (m *matrix) hosts(j job, bandwidth float64) []bench.Host {
 func (m *matrix) plan(j job, bandwidth float64) bench.Options {
 	o := bench.Options{Hosts: m.hosts(j, bandwidth), Faults: faultsOf(j.cell), Assign: shards.Assign}
 	if bandwidth > 0 {
-		o.Seat.Latency = m.Latency / 2
+		o.Seat.Latency, o.Seat.Jitter = m.Latency/2, m.Jitter/2
 	}
 	if m.Dealing == "paired" {
 		o.Assign = func(_ [32]byte, cursor uint64, roster []uint32, share uint64) []uint64 {

@@ -24,7 +24,9 @@ type Matrix struct {
 	Seeds      []uint64       `yaml:"seeds"`      // each run once per seed; [1337] by default
 	Baseline   string         `yaml:"baseline"`   // label of the cell that the others are compared with, or of a choice: then with the cell that differs by it alone; the first cell by default
 	Bandwidths []float64      `yaml:"bandwidths"` // bit/s up and down of every worker, that wall-clock times are worked out for
+	Up         float64        `yaml:"up"`         // part of the bandwidth that is there for sending, 1 by default: 0.1 is a home line
 	Latency    time.Duration  `yaml:"latency"`    // from worker to worker
+	Jitter     time.Duration  `yaml:"jitter"`     // up to which a message is late besides
 	Step       time.Duration  `yaml:"step_time"`  // that an inner step takes a worker
 	Speeds     []float64      `yaml:"speeds"`     // step times of the workers, as multiples of step_time; all 1 by default
 	Eval       int            `yaml:"eval"`       // validation batches at the end; 0: the whole split
@@ -77,7 +79,7 @@ func LoadMatrix(path string) (Matrix, error) {
 	}
 	m := Matrix{
 		Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Seeds: []uint64{1337}, Bandwidths: []float64{10e6, 100e6, 1e9},
-		Step: 100 * time.Millisecond, Dealing: "paired",
+		Up: 1, Step: 100 * time.Millisecond, Dealing: "paired",
 	}
 	if err := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict()).Decode(&m); err != nil {
 		return Matrix{}, fmt.Errorf("%s: %s", path, strings.TrimSpace(yaml.FormatError(err, false, true)))
@@ -117,8 +119,11 @@ func (m Matrix) Validate() error {
 			}
 		}
 	}
-	if len(m.Seeds) == 0 || len(m.Bandwidths) == 0 || m.Step <= 0 || m.Latency < 0 || m.Eval < 0 {
-		bad("seeds and bandwidths must not be empty, step_time must be positive, latency and eval not negative")
+	if len(m.Seeds) == 0 || len(m.Bandwidths) == 0 || m.Step <= 0 || m.Latency < 0 || m.Jitter < 0 || m.Eval < 0 {
+		bad("seeds and bandwidths must not be empty, step_time must be positive, latency, jitter and eval not negative")
+	}
+	if !(m.Up > 0 && m.Up <= 1) {
+		bad("up %v: the part of the bandwidth that is there for sending, above 0 and up to 1", m.Up)
 	}
 	for _, speeds := range m.speeds() {
 		if slices.ContainsFunc(speeds, func(s float64) bool { return !(s > 0 && s <= 1e6) }) {

@@ -65,6 +65,8 @@ func TestMistakesInABenchFile(t *testing.T) {
 		"base: x\nseeds: []\n" + axes:       "seeds",
 		"base: x\nbandwidths: [0]\n" + axes: "0 bit/s must be positive",
 		"base: x\nspeeds: [1, 0]\n" + axes:  "speeds [1 0]",
+		"base: x\nup: 2\n" + axes:           "up 2: the part of the bandwidth",
+		"base: x\njitter: -1s\n" + axes:     "not negative",
 		"base: x\ndealing: fair\n" + axes:   `dealing "fair": want paired or certified`,
 		"base: x\naxes: [{name: m, values: [{label: a, lost: 1}]}]\n":    "less than 1",
 		"base: x\naxes: [{name: m, values: []}]\n":                       "it needs a name and values",
