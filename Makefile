@@ -9,7 +9,7 @@ BENCHTIME   ?= 1s
 BUILD       := CGO_ENABLED=0 $(GO) build -trimpath
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint race arm64 bench gobench bench-engine cross fuzz clean
+.PHONY: help setup build run test lint race arm64 bench gobench bench-engine cross fuzz ptx clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,7 @@ lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	@trainer/engine/cuda/kernels/make-ptx --check
 
 race:
 	@if CGO_ENABLED=1 $(GO) test -race -run '^$$' ./shards >/dev/null 2>&1; then race=-race; \
@@ -61,6 +62,9 @@ fuzz: ## run every fuzz target for FUZZTIME=20s
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; \
 		done; \
 	done
+
+ptx: ## compile the CUDA engine's kernels (trainer/engine/cuda/kernels/*.cu) to PTX with clang 19
+	trainer/engine/cuda/kernels/make-ptx
 
 clean: ## remove what was built; runs stay
 	rm -rf bin

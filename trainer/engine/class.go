@@ -6,4 +6,5 @@ package engine
 const (
 	ClassReference uint16 = 0x1000
 	ClassCPU       uint16 = 0x2000
+	ClassCUDA      uint16 = 0x3000
 )

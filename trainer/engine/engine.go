@@ -184,8 +184,9 @@ type Spender interface {
 
 // Options choose an engine.
 type Options struct {
-	Kind      string // auto, cpu, reference (cuda later); auto takes the fastest that works and says which
+	Kind      string // auto, cpu, cuda, cuda:N (the GPU of that number), reference; auto takes the fastest that works and says which
 	Library   string // for cpu: "" (best found), onednn, openblas, accelerate, builtin, gonum
 	Precision string // of the products: fp32, bf16
 	Threads   int    // goroutines that share one call's work; 0 means 1
+	Driver    string // for cuda: file of libcuda; "" means the environment's SKEIN_CUDA_DRIVER, else the system's
 }

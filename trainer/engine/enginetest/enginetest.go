@@ -39,6 +39,13 @@ func Run(t *testing.T, open Opener, eps float64) {
 // RunProducts is Run for the kernels that multiply matrices: enough for an engine that differs from another in nothing else.
 func RunProducts(t *testing.T, open Opener, eps float64) { check(t, open, eps, products()) }
 
+// RunOnly is Run for the kernels whose cases start with one of the names ("rmsnorm/", "linear").
+func RunOnly(t *testing.T, open Opener, eps float64, names ...string) {
+	check(t, open, eps, slices.DeleteFunc(slices.Concat(products(), others()), func(c kernelCase) bool {
+		return !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(c.name, name) })
+	}))
+}
+
 func check(t *testing.T, open Opener, eps float64, cases []kernelCase) {
 	one, other, two := bench{Engine: open(t, 1)}, bench{Engine: open(t, 1)}, bench{Engine: open(t, 2)}
 	for _, c := range cases {

@@ -1,0 +1,200 @@
+// Package cuda is the engine for NVIDIA's GPUs from compute capability 8.0 on: kernels in CUDA C (see kernels), which the
+// driver compiles for the GPU at hand, found and called at run time (see driver).
+//
+// Products read bfloat16 on tensor cores and sum in F32. No kernel adds floats atomically, so the same inputs give the
+// same bits on GPUs of one capability. Calls queue work on one stream and return; Download and SumSquares wait for it.
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/cuda/driver"
+	"github.com/skein-train/skein/trainer/engine/cuda/kernels"
+)
+
+// Floor is the oldest capability that the kernels run on: the first with products of bfloat16.
+var Floor = driver.Capability{Major: 8, Minor: 0}
+
+// ErrOldDevice is wrapped where a GPU is below Floor.
+var ErrOldDevice = errors.New("the GPU is too old")
+
+// Engine is the CUDA engine.
+type Engine struct {
+	context *driver.Context
+	stream  *driver.Stream
+	modules []*driver.Module
+	kernels map[string]*kernel
+	args    *driver.Args
+	arena   arena
+	results driver.Pinned // what SumSquares brings down
+
+	name  string
+	class uint16
+	err   error // the first failure
+	stats Stats
+}
+
+// Stats counts what an engine did.
+type Stats struct {
+	Launches int // of kernels
+	// Fallbacks are products that did not run on tensor cores though Compute says bfloat16.
+	Fallbacks int
+}
+
+var (
+	_ engine.Engine   = (*Engine)(nil)
+	_ engine.Fallible = (*Engine)(nil)
+)
+
+// Open opens a GPU: number 0, or N where the kind is "cuda:N". The error says in one sentence what is missing.
+func Open(o engine.Options) (*Engine, error) {
+	e, err := open(o)
+	if err != nil {
+		return nil, fmt.Errorf("cuda engine: %w", err)
+	}
+	return e, nil
+}
+
+func open(o engine.Options) (*Engine, error) {
+	number, err := deviceNumber(o.Kind)
+	if err != nil {
+		return nil, err
+	}
+	if o.Precision != "bf16" {
+		return nil, fmt.Errorf("precision %q: products run on tensor cores in bfloat16; choose train.precision=bf16, or train.engine=cpu for fp32", o.Precision)
+	}
+	dev, err := device(o.Driver, number)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{kernels: map[string]*kernel{}, args: driver.NewArgs()}
+	if e.context, err = dev.Open(); err != nil {
+		return nil, err
+	}
+	if err := e.prepare(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+// deviceNumber reads "cuda" and "cuda:N".
+func deviceNumber(kind string) (int, error) {
+	_, number, found := strings.Cut(kind, ":")
+	if !found {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q names no GPU: want cuda, or cuda:N with N from 0 on", kind)
+	}
+	return n, nil
+}
+
+// device finds a GPU that is new enough.
+func device(library string, number int) (driver.Device, error) {
+	d, err := driver.Open(library)
+	if err != nil {
+		return driver.Device{}, err
+	}
+	all, err := d.Devices()
+	if err != nil {
+		return driver.Device{}, err
+	}
+	if number >= len(all) {
+		return driver.Device{}, fmt.Errorf("there is no GPU %d: the driver sees %d, counted from 0", number, len(all))
+	}
+	dev := all[number]
+	return dev, Check(dev)
+}
+
+// Check says whether the engine runs on a GPU. The error wraps ErrOldDevice.
+func Check(dev driver.Device) error {
+	if dev.Capability.Below(Floor) {
+		return fmt.Errorf("%w: %s has compute capability %v, at least %v is needed (A100, RTX 30 and newer); train.engine=cpu works everywhere",
+			ErrOldDevice, dev.Name, dev.Capability, Floor)
+	}
+	return nil
+}
+
+// prepare makes what the engine keeps in its context.
+func (e *Engine) prepare() (err error) {
+	e.arena.context = e.context
+	if e.stream, err = e.context.NewStream(); err != nil {
+		return err
+	}
+	if e.results, err = e.context.AllocPinned(8); err != nil {
+		return err
+	}
+	all, err := kernels.Modules()
+	if err != nil {
+		return err
+	}
+	dev, code := e.context.Device, fnv.New32a()
+	for _, m := range all {
+		if err := e.load(m); err != nil {
+			return err
+		}
+		code.Write(m.PTX)
+	}
+	e.name = fmt.Sprintf("cuda: GPU %d %s (%v) bf16", dev.Index, dev.Name, dev.Capability)
+	fmt.Fprint(code, dev.Capability)
+	s := code.Sum32()
+	e.class = engine.ClassCUDA | uint16(s^s>>12^s>>24)&0x0fff
+	return nil
+}
+
+// Name says which GPU.
+func (e *Engine) Name() string { return e.name }
+
+// Class depends on the kernels and on the GPU's capability.
+func (e *Engine) Class() uint16 { return e.class }
+
+// Compute is BF16.
+func (*Engine) Compute() engine.Type { return engine.BF16 }
+
+// Stats counts what was done so far.
+func (e *Engine) Stats() Stats { return e.stats }
+
+// Err is the first failure.
+func (e *Engine) Err() error { return e.err }
+
+// fail keeps the first failure; a nil err is none.
+func (e *Engine) fail(err error) {
+	if err != nil && e.err == nil {
+		e.err = fmt.Errorf("%s: %w", e.name, err)
+	}
+}
+
+// Close waits for what is queued and gives everything back. It returns Err, or what failed only now.
+func (e *Engine) Close() error {
+	if e.context == nil {
+		return nil
+	}
+	var errs []error
+	if e.stream != nil {
+		errs = append(errs, e.stream.Wait(), e.stream.Close())
+	}
+	for _, m := range e.modules {
+		errs = append(errs, m.Close())
+	}
+	if e.results.Len > 0 {
+		errs = append(errs, e.context.FreePinned(e.results))
+	}
+	errs = append(errs, e.arena.free(), e.context.Close())
+	failed := e.err
+	*e = Engine{name: e.name, class: e.class, err: errClosed, stats: e.stats}
+	if failed != nil { // which all that follows may repeat
+		return failed
+	}
+	return errors.Join(errs...)
+}
+
+var errClosed = errors.New("the engine is closed")
+
+// notYet fails for a call whose kernel is still to be written.
+func (e *Engine) notYet(call string) { e.fail(fmt.Errorf("%s is not there yet", call)) }

@@ -1,0 +1,36 @@
+// Package cudatest gives tests a GPU that is none: NVIDIA's driver interface in front of the kernels compiled for the
+// processor, see ../kernels/emulate. What the fake driver can be told is listed in libcuda.cpp.
+package cudatest
+
+import (
+	"os"
+	"testing"
+
+	"github.com/skein-train/skein/trainer/engine/cuda/driver"
+)
+
+// Real is the environment variable that makes tests use the machine's own driver and GPU instead.
+const Real = "SKEIN_TEST_GPU"
+
+// Driver is the file of the driver to test with. It is compiled when its sources have changed. The test is skipped where that
+// cannot be done.
+func Driver(t testing.TB) string {
+	t.Helper()
+	if os.Getenv(Real) != "" {
+		return os.Getenv(driver.Path)
+	}
+	file, err := build()
+	if err != nil {
+		t.Skipf("no emulated GPU: %v", err)
+	}
+	return file
+}
+
+// Emulated is Driver for tests of what only the fake driver does.
+func Emulated(t testing.TB) string {
+	t.Helper()
+	if os.Getenv(Real) != "" {
+		t.Skip("this test is for the emulated GPU")
+	}
+	return Driver(t)
+}

@@ -1,0 +1,36 @@
+package cuda
+
+import (
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/cuda/driver"
+)
+
+// Copy copies, converting where the types differ.
+func (e *Engine) Copy(dst, src engine.Buf) {
+	mustMatch("copy", dst.Len, src.Len)
+	switch {
+	case e.err != nil || dst.Len == 0 || dst == src:
+	case dst.Type == src.Type:
+		e.fail(e.stream.Copy(dst.Addr, src.Addr, bytesOf(src)))
+	default:
+		e.launch("convert", spread(dst.Len), flat, 0, at(dst), at(src), i64(dst.Len), types(dst, src))
+	}
+}
+
+// Add: z = x + y.
+func (e *Engine) Add(z, x, y engine.Buf) { e.Mix(z, 1, x, 1, y) }
+
+// Mix: z = a·x + b·y.
+func (e *Engine) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
+	if z.Len > 0 {
+		e.launch("mix", spread(z.Len), flat, 0, at(z), f32(a), at(x), f32(b), at(y), i64(z.Len), types(z, x, y))
+	}
+}
+
+const (
+	flat     = 256  // threads of a block in kernels over flat vectors
+	mostFlat = 4096 // blocks: more would not keep a GPU busier; each thread takes several elements
+)
+
+// spread is the grid of a kernel over n elements.
+func spread(n int) driver.Dim { return blocks(min(ceil(n, flat), mostFlat)) }

@@ -1,0 +1,257 @@
+// Fibers for the threads of a block. Only the running one matters, so nothing here is locked: the fake driver lets one
+// launch run at a time.
+#include "../device.h"
+#include <cstdio>
+#include <cstdlib>
+#include <sys/mman.h>
+#include <vector>
+#if !defined(__x86_64__)
+#include <ucontext.h>
+#endif
+
+namespace emulate {
+
+Place at;
+u8 *dynamic_memory;
+
+[[noreturn]] static void fail(const char *why) {
+	fprintf(stderr, "emulated kernel: %s (block %d,%d,%d thread %d)\n", why, at.block[0], at.block[1], at.block[2], at.thread);
+	abort();
+}
+
+// A context is where a stack was left. Switching takes a few nanoseconds, as a kernel with matrix products does it millions
+// of times; elsewhere the C library's way is taken, which makes a system call.
+#if defined(__x86_64__)
+typedef void *Context;
+extern "C" void emulate_switch(Context *from, Context to);
+asm(R"(
+	.text
+	.globl emulate_switch
+	.type emulate_switch, @function
+emulate_switch:
+	pushq %rbp
+	pushq %rbx
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	movq %rsp, (%rdi)
+	movq %rsi, %rsp
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbx
+	popq %rbp
+	ret
+)");
+static void start(Context *c, u8 *stack, size_t size, void (*f)()) {
+	void **top = (void **)(stack + size) - 1; // so that f sees the stack as after a call
+	*--top = (void *)f;
+	for (int i = 0; i < 6; i++)
+		*--top = nullptr;
+	*c = top;
+}
+static void change(Context *from, Context *to) { emulate_switch(from, *to); }
+#else
+typedef ucontext_t Context;
+static void start(Context *c, u8 *stack, size_t size, void (*f)()) {
+	getcontext(c);
+	c->uc_stack.ss_sp = stack;
+	c->uc_stack.ss_size = size;
+	c->uc_link = nullptr;
+	makecontext(c, f, 0);
+}
+static void change(Context *from, Context *to) { swapcontext(from, to); }
+#endif
+
+struct Copy { void *to; const void *from; int bytes, group; };
+
+struct Fiber {
+	Context context;
+	u8 *stack;
+	bool done;
+	const u64 *waits; // until this is no longer seen; null: for nothing
+	u64 seen;
+	std::vector<Copy> copies;
+	int group;
+};
+
+// Warp holds two exchanges: a thread may come to the next while others still read the last.
+struct Warp {
+	Lane lanes[2][32];
+	u64 round;
+	int arrived;
+};
+
+static const size_t stack_size = 128 << 10;
+static std::vector<Fiber> fibers;
+static std::vector<Warp> warps;
+static Context outside;
+static int left, arrived;
+static u64 barriers;
+static const Launch *running;
+
+static void resume_other() {
+	const int me = at.thread, n = at.threads;
+	for (int i = me;;) {
+		i = i + 1 == n ? 0 : i + 1;
+		Fiber &f = fibers[i];
+		if (!f.done && (!f.waits || *f.waits != f.seen)) {
+			f.waits = nullptr;
+			if (i != me) {
+				at.thread = i;
+				change(&fibers[me].context, &f.context);
+			}
+			return;
+		}
+		if (i == me)
+			fail("all threads wait: not all of a warp or block came to the same barrier or exchange");
+	}
+}
+
+static void wait(const u64 *counter) {
+	fibers[at.thread].waits = counter;
+	fibers[at.thread].seen = *counter;
+	resume_other();
+}
+
+void block_barrier() {
+	if (++arrived < left)
+		return wait(&barriers);
+	arrived = 0;
+	barriers++;
+}
+
+Lane *exchange(const u32 *words, int n, void (*whole)(Lane *)) {
+	Warp &w = warps[at.thread >> 5];
+	Lane *lanes = w.lanes[w.round & 1];
+	if (n)
+		memcpy(lanes[at.thread & 31].in, words, n * sizeof *words);
+	const int first = at.thread & ~31, members = at.threads - first < 32 ? at.threads - first : 32;
+	if (++w.arrived < members) {
+		wait(&w.round);
+		return lanes;
+	}
+	if (whole)
+		whole(lanes);
+	w.arrived = 0;
+	w.round++;
+	return lanes;
+}
+
+void multiply(Lane *lanes) {
+	static float a[16][16], b[16][8];
+	auto put = [](float *x, u32 pair) {
+		const u32 lo = pair << 16, hi = pair & 0xffff0000;
+		memcpy(x, &lo, 4);
+		memcpy(x + 1, &hi, 4);
+	};
+	for (int l = 0; l < 32; l++) {
+		const int g = l >> 2, t = 2 * (l & 3);
+		const u32 *in = lanes[l].in;
+		put(&a[g][t], in[0]);
+		put(&a[g + 8][t], in[1]);
+		put(&a[g][t + 8], in[2]);
+		put(&a[g + 8][t + 8], in[3]);
+		float two[2];
+		put(two, in[4]);
+		b[t][g] = two[0], b[t + 1][g] = two[1];
+		put(two, in[5]);
+		b[t + 8][g] = two[0], b[t + 9][g] = two[1];
+	}
+	static float d[16][8];
+	for (int i = 0; i < 16; i++) {
+		float s[8] = {};
+		for (int k = 0; k < 16; k++)
+			for (int j = 0; j < 8; j++)
+				s[j] += a[i][k] * b[k][j];
+		memcpy(d[i], s, sizeof s);
+	}
+	for (int l = 0; l < 32; l++) {
+		const int g = l >> 2, t = 2 * (l & 3);
+		float c[4];
+		memcpy(c, lanes[l].in + 6, 16);
+		c[0] += d[g][t], c[1] += d[g][t + 1], c[2] += d[g + 8][t], c[3] += d[g + 8][t + 1];
+		memcpy(lanes[l].out, c, 16);
+	}
+}
+
+// Copies are done as late as they may be, so that a kernel which forgets to wait shows.
+void queue_copy(void *to, const void *from, int bytes) {
+	if ((uintptr_t)to % 16 || (uintptr_t)from % 16)
+		fail("copy_async of an address that is not aligned to 16 bytes");
+	Fiber &f = fibers[at.thread];
+	f.copies.push_back({to, from, bytes, f.group});
+}
+void close_group() { fibers[at.thread].group++; }
+void wait_groups(int but) {
+	Fiber &f = fibers[at.thread];
+	size_t kept = 0;
+	for (const Copy &c : f.copies) {
+		if (c.group >= f.group - but) {
+			f.copies[kept++] = c;
+			continue;
+		}
+		memset(c.to, 0, 16);
+		memcpy(c.to, c.from, c.bytes);
+	}
+	f.copies.resize(kept);
+}
+
+static void body() {
+	running->kernel(running->args);
+	Fiber &me = fibers[at.thread];
+	me.done = true;
+	if (--left == 0)
+		change(&me.context, &outside);
+	if (arrived && arrived == left) { // those who left are not waited for, as on a device
+		arrived = 0;
+		barriers++;
+	}
+	resume_other();
+	abort();
+}
+
+static void run_block() {
+	left = at.threads;
+	arrived = 0;
+	for (auto &w : warps)
+		w.arrived = 0, w.round = 0;
+	for (auto &f : fibers) {
+		start(&f.context, f.stack, stack_size, body);
+		f.done = false, f.waits = nullptr, f.group = 0;
+		f.copies.clear();
+	}
+	memset(dynamic_memory, 0xff, running->shared); // NaNs, for who reads before writing
+	at.thread = 0;
+	change(&outside, &fibers[0].context);
+}
+
+void run(const Launch &l) {
+	static std::vector<u8 *> stacks;
+	if (!dynamic_memory)
+		dynamic_memory = (u8 *)aligned_alloc(128, max_dynamic_memory + 128);
+	while (stacks.size() < l.threads) {
+		void *s = mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (s == MAP_FAILED)
+			fail("no memory for the stacks of threads");
+		stacks.push_back((u8 *)s);
+	}
+	fibers.resize(l.threads);
+	for (unsigned i = 0; i < l.threads; i++)
+		fibers[i].stack = stacks[i];
+	warps.resize((l.threads + 31) / 32);
+	running = &l;
+	at.threads = l.threads;
+	for (int i = 0; i < 3; i++)
+		at.blocks[i] = l.grid[i];
+	for (unsigned z = 0; z < l.grid[2]; z++)
+		for (unsigned y = 0; y < l.grid[1]; y++)
+			for (unsigned x = 0; x < l.grid[0]; x++) {
+				at.block[0] = x, at.block[1] = y, at.block[2] = z;
+				run_block();
+			}
+}
+
+} // namespace emulate
