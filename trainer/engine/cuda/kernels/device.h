@@ -15,6 +15,7 @@ typedef unsigned long long u64;
 
 struct alignas(8) half4 { u16 v[4]; };    // four bfloat16
 struct alignas(16) half8 { u16 v[8]; };   // eight
+struct alignas(8) wide2 { float v[2]; };    // two F32
 struct alignas(16) wide4 { float v[4]; };  // four F32
 
 #if defined(SKEIN_EMULATE)
@@ -23,6 +24,7 @@ struct alignas(16) wide4 { float v[4]; };  // four F32
 
 #define EXPORT(kernel)
 #define DEVICE static __device__ __forceinline__
+#define DEVICE_MEMBER __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
 #if defined(__CUDACC_RTC__) // NVRTC has its own names
@@ -71,12 +73,13 @@ DEVICE u32 narrow2(float lo, float hi) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %
 extern __shared__ __attribute__((aligned(128))) u8 dynamic_shared_memory[];
 DEVICE u8 *dynamic_shared() { return dynamic_shared_memory; }
 
-// shared_address is where p, in shared memory, lies in it.
-DEVICE u32 shared_address(const void *p) {
-	u32 a;
-	asm("{ .reg .u64 t; cvta.to.shared.u64 t, %1; cvt.u32.u64 %0, t; }" : "=r"(a) : "l"(p));
-	return a;
-}
+// Shared is an address in shared memory, in bytes: 32 bits of arithmetic where a pointer takes 64.
+typedef u32 Shared;
+#if defined(__CUDACC_RTC__)
+DEVICE Shared shared_address(const void *p) { return (u32)__cvta_generic_to_shared(p); }
+#else
+DEVICE Shared shared_address(const void *p) { return (u32)(u64)(const __attribute__((address_space(3))) void *)p; }
+#endif
 
 // mma_sync: d[16,8] += a[16,16]·b[16,8] over a warp, bfloat16 to F32, in the fragments of PTX's mma.m16n8k16: with
 // g = lane/4, t = lane%4, a = {(g,2t) (g+8,2t) (g,2t+8) (g+8,2t+8)}, b = {(2t,g) (2t+8,g)}, d = {(g,2t) (g,2t+1) (g+8,2t) (g+8,2t+1)};
@@ -90,20 +93,23 @@ DEVICE void mma_sync(float *d, const u32 *a, const u32 *b) {
 // load_matrices_sync (ldmatrix.x4): four matrices [8,8] of bfloat16 from shared memory. Lane i gives the address of row i%8
 // of matrix i/8, 16 bytes, aligned to 16; register j of lane l gets elements (l/4, 2·(l%4)) and the next of matrix j.
 // With transposed: elements (2·(l%4), l/4) and the one below.
-DEVICE void load_matrices_sync(u32 *r, const void *row) {
+DEVICE void load_matrices_sync(u32 *r, Shared row) {
 	asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-		: "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
+		: "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(row) : "memory");
 }
-DEVICE void load_matrices_transposed_sync(u32 *r, const void *row) {
+DEVICE void load_matrices_transposed_sync(u32 *r, Shared row) {
 	asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-		: "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
+		: "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(row) : "memory");
 }
 
-// copy_async queues a copy of 16 bytes from global to shared memory, both aligned to 16: the first `bytes` of them, zeros
-// behind. copy_commit closes a group; copy_wait<n> waits for all groups of this thread but the last n. Other threads see
-// the copies after a barrier behind that.
-DEVICE void copy_async(void *shared, const void *global, int bytes) {
-	asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(shared_address(shared)), "l"(global), "r"(bytes) : "memory");
+// copy_async (cp.async; sections of the PTX ISA are named here, as their numbers move) queues a copy of 16 bytes from global to shared memory, both aligned to 16: the first
+// `bytes` of them, zeros behind; copy_async4 one of 4. copy_commit closes a group; copy_wait<n> waits for all groups of this
+// thread but the last n. Other threads see the copies after a barrier behind that.
+DEVICE void copy_async(Shared to, const void *global, int bytes) {
+	asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(to), "l"(global), "r"(bytes) : "memory");
+}
+DEVICE void copy_async4(Shared to, const void *global, int bytes) {
+	asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(to), "l"(global), "r"(bytes) : "memory");
 }
 DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int n> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(n) : "memory"); }

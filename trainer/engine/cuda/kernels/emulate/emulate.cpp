@@ -65,7 +65,7 @@ static void start(Context *c, u8 *stack, size_t size, void (*f)()) {
 static void change(Context *from, Context *to) { swapcontext(from, to); }
 #endif
 
-struct Copy { void *to; const void *from; int bytes, group; };
+struct Copy { void *to; const void *from; int size, bytes, group; };
 
 struct Fiber {
 	Context context;
@@ -178,11 +178,11 @@ void multiply(Lane *lanes) {
 }
 
 // Copies are done as late as they may be, so that a kernel which forgets to wait shows.
-void queue_copy(void *to, const void *from, int bytes) {
-	if ((uintptr_t)to % 16 || (uintptr_t)from % 16)
-		fail("copy_async of an address that is not aligned to 16 bytes");
+void queue_copy(const u8 *to, const void *from, int size, int bytes) {
+	if ((uintptr_t)to % size || (uintptr_t)from % size)
+		fail("an asynchronous copy between addresses that are not aligned to its size");
 	Fiber &f = fibers[at.thread];
-	f.copies.push_back({to, from, bytes, f.group});
+	f.copies.push_back({(void *)to, from, size, bytes, f.group});
 }
 void close_group() { fibers[at.thread].group++; }
 void wait_groups(int but) {
@@ -193,7 +193,7 @@ void wait_groups(int but) {
 			f.copies[kept++] = c;
 			continue;
 		}
-		memset(c.to, 0, 16);
+		memset(c.to, 0, c.size);
 		memcpy(c.to, c.from, c.bytes);
 	}
 	f.copies.resize(kept);

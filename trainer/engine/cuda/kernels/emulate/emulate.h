@@ -15,6 +15,7 @@
 #define __launch_bounds__(...)
 #define KERNEL void
 #define DEVICE static inline __attribute__((unused))
+#define DEVICE_MEMBER inline __attribute__((unused))
 #define UNROLL
 
 namespace emulate {
@@ -30,7 +31,7 @@ void block_barrier();
 // 32 lanes. The lanes stay as they are until the thread's exchange after the next.
 Lane *exchange(const u32 *words, int n, void (*whole)(Lane *));
 
-void queue_copy(void *to, const void *from, int bytes);
+void queue_copy(const u8 *to, const void *from, int size, int bytes);
 void close_group();
 void wait_groups(int but);
 
@@ -96,6 +97,8 @@ DEVICE u32 narrow1(float x) {
 DEVICE u32 narrow2(float lo, float hi) { return narrow1(lo) | narrow1(hi) << 16; }
 
 DEVICE u8 *dynamic_shared() { return emulate::dynamic_memory; }
+typedef const u8 *Shared;
+DEVICE Shared shared_address(const void *p) { return (Shared)p; }
 
 DEVICE void mma_sync(float *d, const u32 *a, const u32 *b) {
 	u32 words[10];
@@ -106,7 +109,7 @@ DEVICE void mma_sync(float *d, const u32 *a, const u32 *b) {
 }
 
 // matrix_rows are the addresses that all lanes bring to a load of matrices.
-DEVICE emulate::Lane *matrix_rows(const void *row) {
+DEVICE emulate::Lane *matrix_rows(Shared row) {
 	u32 words[2];
 	memcpy(words, &row, 8);
 	return emulate::exchange(words, 2, nullptr);
@@ -116,19 +119,20 @@ DEVICE u16 matrix_element(const emulate::Lane *lanes, int matrix, int row, int c
 	memcpy(&p, lanes[8 * matrix + row].in, 8);
 	return p[column];
 }
-DEVICE void load_matrices_sync(u32 *r, const void *row) {
+DEVICE void load_matrices_sync(u32 *r, Shared row) {
 	const emulate::Lane *lanes = matrix_rows(row);
 	const int g = (thread() & 31) >> 2, t = 2 * (thread() & 3);
 	for (int j = 0; j < 4; j++)
 		r[j] = matrix_element(lanes, j, g, t) | (u32)matrix_element(lanes, j, g, t + 1) << 16;
 }
-DEVICE void load_matrices_transposed_sync(u32 *r, const void *row) {
+DEVICE void load_matrices_transposed_sync(u32 *r, Shared row) {
 	const emulate::Lane *lanes = matrix_rows(row);
 	const int g = (thread() & 31) >> 2, t = 2 * (thread() & 3);
 	for (int j = 0; j < 4; j++)
 		r[j] = matrix_element(lanes, j, t, g) | (u32)matrix_element(lanes, j, t + 1, g) << 16;
 }
 
-DEVICE void copy_async(void *shared, const void *global, int bytes) { emulate::queue_copy(shared, global, bytes); }
+DEVICE void copy_async(Shared to, const void *global, int bytes) { emulate::queue_copy(to, global, 16, bytes); }
+DEVICE void copy_async4(Shared to, const void *global, int bytes) { emulate::queue_copy(to, global, 4, bytes); }
 DEVICE void copy_commit() { emulate::close_group(); }
 template <int n> DEVICE void copy_wait() { emulate::wait_groups(n); }
