@@ -31,7 +31,9 @@ type Engine struct {
 	kernels map[string]*kernel
 	args    *driver.Args
 	arena   arena
+	room    engine.Buf    // for use within one call, see scratch
 	results driver.Pinned // what SumSquares brings down
+	ranges  []ranges
 
 	name  string
 	class uint16

@@ -17,6 +17,14 @@ func open(t *testing.T, _ int) engine.Engine {
 	return e
 }
 
-func TestElementwise(t *testing.T) {
-	enginetest.RunOnly(t, open, enginetest.EpsBF16, "add/", "add in place/", "mix/", "mix in place/", "convert/", "copy and zero/")
+func TestFlat(t *testing.T) {
+	conform(t, "add/", "add in place/", "mix/", "mix in place/", "convert/", "copy and zero/", "sum of squares/", "adamw/")
+}
+func TestEmbedding(t *testing.T) { conform(t, "embed/", "embed gradient/") }
+func TestNorms(t *testing.T)     { conform(t, "rmsnorm", "head norm") }
+func TestGates(t *testing.T)     { conform(t, "swiglu") }
+
+func conform(t *testing.T, kernels ...string) {
+	t.Parallel()
+	enginetest.RunOnly(t, open, enginetest.EpsBF16, kernels...)
 }

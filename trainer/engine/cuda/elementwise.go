@@ -13,7 +13,8 @@ func (e *Engine) Copy(dst, src engine.Buf) {
 	case dst.Type == src.Type:
 		e.fail(e.stream.Copy(dst.Addr, src.Addr, bytesOf(src)))
 	default:
-		e.launch("convert", spread(dst.Len), flat, 0, at(dst), at(src), i64(dst.Len), types(dst, src))
+		s := shapeOf(dst.Len, operands(dst, src))
+		e.launch("convert", spread(dst.Len, s.width), flat, 0, at(dst), at(src), i64(dst.Len), s.arg)
 	}
 }
 
@@ -22,15 +23,14 @@ func (e *Engine) Add(z, x, y engine.Buf) { e.Mix(z, 1, x, 1, y) }
 
 // Mix: z = a·x + b·y.
 func (e *Engine) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
-	if z.Len > 0 {
-		e.launch("mix", spread(z.Len), flat, 0, at(z), f32(a), at(x), f32(b), at(y), i64(z.Len), types(z, x, y))
-	}
+	s := shapeOf(z.Len, operands(z, x, y))
+	e.launch("mix", spread(z.Len, s.width), flat, 0, at(z), f32(a), at(x), f32(b), at(y), i64(z.Len), s.arg)
 }
 
 const (
 	flat     = 256  // threads of a block in kernels over flat vectors
-	mostFlat = 4096 // blocks: more would not keep a GPU busier; each thread takes several elements
+	mostFlat = 4096 // blocks: more would not keep a GPU busier; each thread takes several parts
 )
 
-// spread is the grid of a kernel over n elements.
-func spread(n int) driver.Dim { return blocks(min(ceil(n, flat), mostFlat)) }
+// spread is the grid of a kernel over n elements of which a thread takes width at a time.
+func spread(n, width int) driver.Dim { return blocks(min(ceil(n, flat*width), mostFlat)) }

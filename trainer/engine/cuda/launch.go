@@ -69,21 +69,38 @@ func i32(n int) arg     { return arg{uint64(uint32(int32(n))), isInt} }
 func f32(x float32) arg { return arg{uint64(math.Float32bits(x)), isFloat} }
 func f64(x float64) arg { return arg{math.Float64bits(x), isDouble} }
 
-// types tells a kernel which of its operands are BF16: bit i for the i-th.
-func types(operands ...engine.Buf) arg {
-	bits := 0
-	for i, b := range operands {
-		if b.Type == engine.BF16 {
-			bits |= 1 << i
-		}
-	}
-	return i32(bits)
+// shape is how a kernel finds the elements of its operands; see kernels/operand.h.
+type shape struct {
+	arg
+	width int // elements that a thread reads at a time, 1 or 4
 }
 
-// launch queues a kernel: grid blocks of threads threads, with shared bytes of dynamic shared memory. After a failure it does
-// nothing. Arguments are in the order of the kernel's parameters; one that is missing or of another type is a failure, too.
+// shapeOf tells which operands are BF16, bit i for the i-th, and whether rows of n elements can be read four at a time. others
+// are F32 and read alike.
+func shapeOf(n int, operands []engine.Buf, others ...engine.Buf) shape {
+	const quads = 1 << 30
+	types, apart := 0, n%4
+	for i, b := range operands {
+		if b.Type == engine.BF16 {
+			types |= 1 << i
+		}
+		apart |= int(b.Addr) % (4 * b.Type.Words(4))
+	}
+	for _, b := range others {
+		apart |= int(b.Addr) % 16
+	}
+	if apart != 0 {
+		return shape{i32(types), 1}
+	}
+	return shape{i32(types | quads), 4}
+}
+
+func operands(b ...engine.Buf) []engine.Buf { return b }
+
+// launch queues a kernel: grid blocks of threads threads, with shared bytes of dynamic shared memory. After a failure, and for no
+// blocks, it does nothing. Arguments are in the order of the kernel's parameters; one that is missing or of another type is a failure, too.
 func (e *Engine) launch(name string, grid driver.Dim, threads, shared int, args ...arg) {
-	if e.err != nil {
+	if e.err != nil || grid.X == 0 {
 		return
 	}
 	k := e.kernels[name]

@@ -39,6 +39,7 @@ DEVICE void barrier() { __syncthreads(); }
 DEVICE void warp_sync() { __syncwarp(); }
 DEVICE float shuffle_xor_sync(float v, int mask) { return __shfl_xor_sync(0xffffffffu, v, mask); }
 DEVICE float shuffle_sync(float v, int lane) { return __shfl_sync(0xffffffffu, v, lane); }
+DEVICE u32 ballot_sync(bool v) { return __ballot_sync(0xffffffffu, v); }
 #else // clang, without a toolkit's headers
 #define __global__ __attribute__((global))
 #define __device__ __attribute__((device))
@@ -56,13 +57,13 @@ DEVICE void barrier() { __syncthreads(); }
 DEVICE void warp_sync() { __nvvm_bar_warp_sync(0xffffffffu); }
 DEVICE float shuffle_xor_sync(float v, int mask) { return __nvvm_shfl_sync_bfly_f32(0xffffffffu, v, mask, 31); }
 DEVICE float shuffle_sync(float v, int lane) { return __nvvm_shfl_sync_idx_f32(0xffffffffu, v, lane, 31); }
+DEVICE u32 ballot_sync(bool v) { return __nvvm_vote_ballot_sync(0xffffffffu, v); }
 #endif
 
-// Elementary functions: the hardware's own, off by a unit or two in the last place, flushing nothing.
+// Elementary functions. Those of base 2 are the hardware's own, off by a unit or two in the last place; / is rounded to nearest.
 DEVICE float exp2_(float x) { float y; asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 DEVICE float log2_(float x) { float y; asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 DEVICE float sqrt_(float x) { float y; asm("sqrt.rn.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
-DEVICE float divide(float x, float y) { float z; asm("div.rn.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y)); return z; }
 DEVICE float fma_(float x, float y, float z) { float r; asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(r) : "f"(x), "f"(y), "f"(z)); return r; }
 DEVICE float max_(float x, float y) { float z; asm("max.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y)); return z; }
 

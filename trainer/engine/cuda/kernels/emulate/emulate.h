@@ -82,10 +82,18 @@ DEVICE float shuffle_sync(float v, int lane) {
 }
 DEVICE float shuffle_xor_sync(float v, int mask) { return shuffle_sync(v, (thread() & 31) ^ mask); }
 
+DEVICE u32 ballot_sync(bool v) {
+	const u32 word = v;
+	const emulate::Lane *lanes = emulate::exchange(&word, 1, nullptr);
+	u32 all = 0;
+	for (int i = 0; i < 32; i++)
+		all |= lanes[i].in[0] << i;
+	return all;
+}
+
 DEVICE float exp2_(float x) { return exp2f(x); }
 DEVICE float log2_(float x) { return log2f(x); }
 DEVICE float sqrt_(float x) { return sqrtf(x); }
-DEVICE float divide(float x, float y) { return x / y; }
 DEVICE float fma_(float x, float y, float z) { return fmaf(x, y, z); }
 DEVICE float max_(float x, float y) { return fmaxf(x, y); }
 
