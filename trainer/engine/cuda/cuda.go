@@ -31,9 +31,12 @@ type Engine struct {
 	kernels map[string]*kernel
 	args    *driver.Args
 	arena   arena
-	room    engine.Buf    // for use within one call, see scratch
 	results driver.Pinned // what SumSquares brings down
 	ranges  []ranges
+	slots   slots
+	ropes   map[ropeKey]ropeTable
+
+	mostLogits int // that exist at once; headLogits but in tests
 
 	name  string
 	class uint16
@@ -74,7 +77,7 @@ func open(o engine.Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{kernels: map[string]*kernel{}, args: driver.NewArgs()}
+	e := &Engine{kernels: map[string]*kernel{}, args: driver.NewArgs(), ropes: map[ropeKey]ropeTable{}, mostLogits: headLogits}
 	if e.context, err = dev.Open(); err != nil {
 		return nil, err
 	}

@@ -73,14 +73,6 @@ func (e *Engine) Alloc(n int) engine.Buf {
 	return b
 }
 
-// scratch is memory for n elements that one call uses: the next call gets the same. What it holds is not defined.
-func (e *Engine) scratch(n int) engine.Buf {
-	if n > e.room.Len {
-		e.room = e.Alloc(max(n, 2*e.room.Len)) // what was there before is left to the work that is queued
-	}
-	return e.room.Slice(0, min(n, e.room.Len))
-}
-
 // Upload copies src to dst. Lengths must be equal.
 func (e *Engine) Upload(dst engine.Buf, src []float32) { upload(e, dst, src) }
 

@@ -1,0 +1,140 @@
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/cuda/cudatest"
+)
+
+func opened(t *testing.T) *Engine {
+	e, err := Open(engine.Options{Kind: "cuda", Precision: "bf16", Driver: cudatest.Driver(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// TestEveryCut takes each form of product in each tile and in parts, over shapes with ends of tiles and of steps.
+func TestEveryCut(t *testing.T) {
+	e := opened(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, s := range []struct{ m, n, k int }{{8, 16, 32}, {130, 70, 40}, {260, 136, 104}} {
+		for _, f := range []form{nt, nn, tn} {
+			for _, c := range []cut{{64, 1}, {128, 1}, {64, 3}, {128, 2}} {
+				t.Run(fmt.Sprint(s, f, c), func(t *testing.T) {
+					want := make([]float64, s.m*s.n)
+					p := product{form: f, m: s.m, n: s.n, k: s.k, c: e.Alloc(s.m * s.n), ldc: s.n, add: c.parts == 3}
+					start := integers(r, s.m*s.n)
+					e.Upload(p.c, start)
+					a, b := integers(r, s.m*s.k), integers(r, s.k*s.n)
+					turnedA, turnedB := f == tn, f == nt
+					p.a, p.b = uploaded(e, a, turnedA, s.m, s.k), uploaded(e, b, turnedB, s.k, s.n)
+					e.multiplyCut(p, c)
+					got := make([]float32, s.m*s.n)
+					e.Download(got, p.c)
+					ai, ap := strides(turnedA, s.m, s.k)
+					bp, bj := strides(turnedB, s.k, s.n)
+					for i := range want {
+						row, col := i/s.n, i%s.n
+						if p.add {
+							want[i] = float64(start[i])
+						}
+						for l := range s.k {
+							want[i] += float64(a[row*ai+l*ap]) * float64(b[l*bp+col*bj])
+						}
+						if want[i] != float64(got[i]) {
+							t.Fatalf("element %d,%d is %v, want %v", row, col, got[i], want[i])
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// integers are small enough for sums of their products to be exact.
+func integers(r *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.IntN(17) - 8)
+	}
+	return x
+}
+
+// uploaded is op(X) [rows, cols] as products read it.
+func uploaded(e *Engine, x []float32, turned bool, rows, cols int) matrix {
+	if turned {
+		rows, cols = cols, rows
+	}
+	b := e.Alloc(len(x))
+	e.Upload(b, x)
+	return e.operand(b, rows, cols, new(slot))
+}
+
+// TestCutsDependOnShapes: the large tile for large products, parts for gradients with a long k.
+func TestCutsDependOnShapes(t *testing.T) {
+	for _, c := range []struct {
+		p    product
+		want cut
+	}{
+		{product{form: nt, m: 8192, n: 768, k: 768}, cut{128, 1}},
+		{product{form: nt, m: 128, n: 768, k: 768}, cut{64, 1}},
+		{product{form: tn, m: 768, n: 768, k: 8192}, cut{128, 7}},
+		{product{form: tn, m: 50257, n: 768, k: 1280}, cut{128, 1}},
+		{product{form: tn, m: 48, n: 48, k: 100}, cut{64, 1}},
+	} {
+		if got := cutOf(c.p); got != c.want {
+			t.Errorf("%d×%d×%d: %v, want %v", c.p.m, c.p.n, c.p.k, got, c.want)
+		}
+	}
+}
+
+// TestHeadInBlocks: the same loss and gradients, whatever number of rows has logits at a time.
+func TestHeadInBlocks(t *testing.T) {
+	const n, v, d = 300, 20, 16
+	r := rand.New(rand.NewPCG(3, 4))
+	x, w, ids := make([]float32, n*d), make([]float32, v*d), make([]int32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	for i := range w {
+		w[i] = float32(r.NormFloat64())
+	}
+	for i := range ids {
+		ids[i] = int32(r.IntN(v))
+	}
+	run := func(most int) (loss, dx, dw []float32) {
+		e := opened(t)
+		e.mostLogits = most
+		up := func(x []float32) engine.Buf { b := e.Alloc(len(x)); e.Upload(b, x); return b }
+		targets := e.Alloc(n)
+		e.UploadInt32(targets, ids)
+		in, weight, gw, l := up(x), up(w), e.Alloc(v*d), e.Alloc(1)
+		e.Head(l, in, gw, in, &engine.Weight{Master: weight, Out: v, In: d}, targets, n, engine.Loss{Scale: 0.5, Z: 1e-3}) // dx is x
+		loss, dx, dw = make([]float32, 1), make([]float32, n*d), make([]float32, v*d)
+		e.Download(loss, l)
+		e.Download(dx, in)
+		e.Download(dw, gw)
+		return loss, dx, dw
+	}
+	loss, dx, dw := run(headLogits)
+	inBlocks, dxBlocks, dwBlocks := run(1)
+	if !slices.Equal(loss, inBlocks) || !slices.Equal(dx, dxBlocks) {
+		t.Error("the loss or its gradient towards x depends on how many rows are taken at once")
+	}
+	for i := range dw { // which is added up block by block
+		if math.Abs(float64(dw[i]-dwBlocks[i])) > 1e-6 {
+			t.Fatalf("dw[%d] is %v, in blocks %v", i, dw[i], dwBlocks[i])
+		}
+	}
+}

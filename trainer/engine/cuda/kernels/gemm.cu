@@ -1,0 +1,166 @@
+// Products of bfloat16 matrices, summed in F32: C[m,n] = op(A)·op(B), or C + op(A)·op(B).
+//
+// A block of four warps makes one tile of C. Its factors come by asynchronous copies, a ring of four steps of 32 terms; each
+// warp makes a quarter of the tile. Where the big tile has 128×128 elements a warp holds 64×64: 8 loads of matrices feed 32
+// mma, 64 bytes a clock of the 128 that shared memory gives on an A100, so that the tensor cores can be the limit; smaller
+// parts of a warp would not let them. That takes 128 accumulators a thread, two blocks a multiprocessor (sm_80 and up:
+// 65,536 registers; 2·64 KiB of shared memory, one block on sm_86 and sm_89 with 100 KiB).
+//
+// What to expect: mma.sync reaches most of an A100's 312 TFLOP/s and about .6 of an H100's 990, whose rest needs wgmma
+// (sm_90a, not in this file). The small tile is for products with few tiles.
+//
+// The order of sums depends on the shapes only: k runs upwards in steps of 16 within mma; a product that is cut along k into
+// parts (see gemm_sum) adds them in order.
+#include "tile.h"
+
+constexpr int depth = 32, stages = 4, team = 128;
+
+// `part` is the number of terms in each part of k. C has room for all parts, m·ldc apart. lda and ldb are multiples of 8.
+template <int high, int wide, bool turnedA, bool turnedB>
+DEVICE void gemm(void *c, const u16 *a, const u16 *b, int m, int n, int k, int lda, int ldb, int ldc, int part, int how) {
+	using A = Tile<turnedA ? depth : high, turnedA ? high : depth>; // turned: stored [k,m]
+	using B = Tile<turnedB ? wide : depth, turnedB ? depth : wide>; // turned: stored [n,k]
+	constexpr int perWarp = high / 2, across = wide / 2, ring = A::bytes + B::bytes;
+
+	// Blocks that run at the same time share rows and columns through the second-level cache: tiles are taken in bands of 8
+	// rows of tiles, downwards first.
+	const int down = (m + high - 1) / high, right = (n + wide - 1) / wide, tiles = down * right;
+	const int tile = block_x() % tiles, first = tile / (8 * right) * 8, band = down - first < 8 ? down - first : 8;
+	const int row = (first + tile % (8 * right) % band) * high, column = tile % (8 * right) / band * wide;
+
+	const int start = block_x() / tiles * part, end = k - start < part ? k : start + part;
+	const int steps = (end - start + depth - 1) / depth;
+	a += turnedA ? (long long)start * lda + row : (long long)row * lda + start;
+	b += turnedB ? (long long)column * ldb + start : (long long)start * ldb + column;
+
+	const Shared memory = shared_address(dynamic_shared());
+	auto copy = [&](int step) {
+		if (step < steps) {
+			const Shared to = memory + step % stages * ring;
+			const int done = step * depth, left = end - start - done;
+			A::template copy<team>(to, turnedA ? a + (long long)done * lda : a + done, lda, turnedA ? left : m - row, turnedA ? m - row : left);
+			B::template copy<team>(to + A::bytes, turnedB ? b + done : b + (long long)done * ldb, ldb, turnedB ? n - column : left, turnedB ? left : n - column);
+		}
+		copy_commit(); // also an empty group: copy_wait counts them
+	};
+	for (int s = 0; s < stages - 1; s++)
+		copy(s);
+
+	const int y = warp() / 2 * perWarp, x = warp() % 2 * across;
+	float sums[perWarp / 16][across / 8][4] = {};
+	for (int step = 0; step < steps; step++) {
+		copy_wait<stages - 2>();
+		barrier(); // this step is here, and nobody reads the one that is overwritten next
+		copy(step + stages - 1);
+		const Shared at = memory + step % stages * ring;
+		UNROLL for (int term = 0; term < depth; term += 16) {
+			u32 fa[perWarp / 16][4], fb[across / 16][4];
+			UNROLL for (int i = 0; i < perWarp / 16; i++) A::template left<!turnedA>(fa[i], at, y + 16 * i, term);
+			UNROLL for (int j = 0; j < across / 16; j++) B::template right<turnedB>(fb[j], at + A::bytes, x + 16 * j, term);
+			UNROLL for (int i = 0; i < perWarp / 16; i++)
+				UNROLL for (int j = 0; j < across / 8; j++) mma_sync(sums[i][j], fa[i], fb[j / 2] + j % 2 * 2);
+		}
+	}
+
+	barrier();
+	float *room = (float *)dynamic_shared();
+	UNROLL for (int i = 0; i < perWarp / 16; i++)
+		UNROLL for (int j = 0; j < across / 8; j++) stage<wide>(room, y + 16 * i, x + 8 * j, sums[i][j]);
+	barrier();
+	const long long to = (long long)(block_x() / tiles) * m * ldc;
+	for (int i = thread(); i < high * wide / 8; i += team) {
+		const int r = i / (wide / 8), q = i % (wide / 8) * 8;
+		if (row + r < m && column + q < n) {
+			alignas(16) float out[8];
+			unstage<wide>(out, room, r, q);
+			store(c, to + (long long)(row + r) * ldc + column + q, out, n - column - q, how);
+		}
+	}
+}
+
+#define GEMM(name, high, wide, blocks, turnedA, turnedB) \
+	extern "C" KERNEL __launch_bounds__(team, blocks) name(void *c, const u16 *a, const u16 *b, int m, int n, int k, int lda, int ldb, int ldc, int part, int how) { \
+		gemm<high, wide, turnedA, turnedB>(c, a, b, m, n, k, lda, ldb, ldc, part, how); \
+	} \
+	EXPORT(name)
+
+GEMM(gemm_nt_128, 128, 128, 2, false, true)
+GEMM(gemm_nn_128, 128, 128, 2, false, false)
+GEMM(gemm_tn_128, 128, 128, 2, true, false)
+GEMM(gemm_nt_64, 64, 64, 4, false, true)
+GEMM(gemm_nn_64, 64, 64, 4, false, false)
+GEMM(gemm_tn_64, 64, 64, 4, true, false)
+
+// gemm_sum adds the parts of a product that was cut along k, each of n elements, in order.
+extern "C" KERNEL gemm_sum(float *c, const float *parts, int count, long long n, int how) {
+	for (long long i = (long long)block_x() * threads() + thread(); i < n; i += (long long)blocks_x() * threads()) {
+		float s = parts[i];
+		for (int p = 1; p < count; p++)
+			s += parts[p * n + i];
+		c[i] = how & Adding ? c[i] + s : s;
+	}
+}
+EXPORT(gemm_sum)
+
+// gemm_operand brings a matrix into the form that products read: bfloat16, rows ld elements apart, a multiple of 8, with zeros
+// behind their cols elements. from is F32, or bfloat16 if half; its rows lie fromLd elements apart.
+extern "C" KERNEL gemm_operand(u16 *to, const void *from, int half, int fromLd, int rows, int cols, int ld) {
+	const long long count = (long long)rows * (ld / 8);
+	const bool whole = fromLd % (half ? 8 : 4) == 0 && (u64)from % 16 == 0;
+	for (long long i = (long long)block_x() * threads() + thread(); i < count; i += (long long)blocks_x() * threads()) {
+		const long long row = i / (ld / 8);
+		const int c = (int)(i % (ld / 8)) * 8;
+		float x[8];
+		load(x, from, row * fromLd + c, cols - c, half, whole);
+		narrow8(to + row * ld + c, x);
+	}
+}
+EXPORT(gemm_operand)
+
+// matmul is C[m,n] = op(A)·op(B), or C + op(A)·op(B), all in F32 by fused multiply-adds: for the optimizer, whose products may
+// not be rounded to bfloat16. Element (i, p) of op(A) is a[i·ai + p·ap], of which ai or ap is 1; likewise B. Blocks of 256
+// threads, each with 8×8 elements of a tile of 128×128: two numbers from shared memory feed 8 multiply-adds, which keeps the
+// F32 units the limit (about 67 TFLOP/s on an H100, 19.5 on an A100; expect a little over half).
+extern "C" KERNEL __launch_bounds__(256, 2) matmul(float *c, const float *a, const float *b, int m, int n, int k, long long ai, long long ap, long long bp, long long bj, int how) {
+	constexpr int tile = 128, step = 8;
+	__shared__ float as[step][tile + 4], bs[step][tile + 4];
+	const int down = (m + tile - 1) / tile, row = block_x() % down * tile, column = block_x() / down * tile;
+	// Neighbours among threads read neighbours in memory.
+	const int t = thread(), y = t / 16 * 4, x = t % 16 * 4;
+	float sums[8][8] = {};
+	float na[4], nb[4]; // the next step
+	auto load = [&](int p0) {
+		UNROLL for (int i = 0; i < 4; i++) {
+			const int e = t + 256 * i;
+			const int r = ap == 1 ? e / step : e % tile, p = p0 + (ap == 1 ? e % step : e / tile);
+			na[i] = row + r < m && p < k ? a[(row + r) * ai + p * ap] : 0.f;
+			const int q = bj == 1 ? e % tile : e / step, o = p0 + (bj == 1 ? e / tile : e % step);
+			nb[i] = column + q < n && o < k ? b[o * bp + (column + q) * bj] : 0.f;
+		}
+	};
+	load(0);
+	for (int p0 = 0; p0 < k; p0 += step) {
+		barrier();
+		UNROLL for (int i = 0; i < 4; i++) {
+			const int e = t + 256 * i;
+			as[ap == 1 ? e % step : e / tile][ap == 1 ? e / step : e % tile] = na[i];
+			bs[bj == 1 ? e / tile : e % step][bj == 1 ? e % tile : e / step] = nb[i];
+		}
+		barrier();
+		load(p0 + step);
+		UNROLL for (int p = 0; p < step; p++) {
+			wide4 fa[2], fb[2];
+			UNROLL for (int i = 0; i < 2; i++) fa[i] = *(const wide4 *)&as[p][y + 64 * i], fb[i] = *(const wide4 *)&bs[p][x + 64 * i];
+			UNROLL for (int i = 0; i < 8; i++)
+				UNROLL for (int j = 0; j < 8; j++) sums[i][j] = fma_(fa[i / 4].v[i % 4], fb[j / 4].v[j % 4], sums[i][j]);
+		}
+	}
+	UNROLL for (int i = 0; i < 8; i++) UNROLL for (int j = 0; j < 8; j++) {
+		const int r = row + y + i / 4 * 64 + i % 4, q = column + x + j / 4 * 64 + j % 4;
+		if (r < m && q < n) {
+			float *to = c + (long long)r * n + q;
+			*to = how & Adding ? *to + sums[i][j] : sums[i][j];
+		}
+	}
+}
+EXPORT(matmul)
