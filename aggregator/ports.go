@@ -30,6 +30,12 @@ type Replica interface {
 	Load(vecs []gradients.Vec, counters []uint64) error
 }
 
+// Fallible is a Replica that computes on a device which may fail under it. After a failure what Delta, Read and Save give is
+// NaN; the Worker offers none of it, and ends with Err.
+type Fallible interface {
+	Err() error
+}
+
 // Exchange is the only road between workers. The simulator and the swarm both implement it.
 type Exchange interface {
 	// Offer hands over this worker's contribution. It returns once the bytes are safe with this worker, not once they

@@ -317,6 +317,9 @@ func (w *Worker) contribution(n Seq, root Hash, tally Tally) (Contribution, grad
 	} else {
 		w.Replica.Delta(delta, f.Of(s.Anchor), f)
 	}
+	if r, ok := w.Replica.(Fallible); ok && r.Err() != nil {
+		return Contribution{}, nil, r.Err()
+	}
 	if s.Residual != nil {
 		gradients.Compensate(delta, f.Of(s.Residual), w.Method.Feedback)
 	}

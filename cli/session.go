@@ -295,6 +295,9 @@ func (s *session) landed(ctx context.Context, w *worker, l aggregator.Landing) e
 // save writes the private snapshot. What the snapshot before it needs stays on the disk, in case this one gets damaged.
 func (w *worker) save(l aggregator.Landing) error {
 	p := l.Worker.Snapshot()
+	if err := w.replica.Err(); err != nil {
+		return err // and keep the older snapshot: this one was read from a device that is gone
+	}
 	if err := w.snapshots.Save(p.Header, p.Vectors); err != nil {
 		return err
 	}

@@ -85,5 +85,5 @@ func (r *Replica) validate(o *outer, at, size int) (float64, error) {
 	if err := p.Run(); err != nil {
 		return 0, err
 	}
-	return p.Loss(), nil
+	return p.Loss(), r.Err()
 }

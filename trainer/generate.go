@@ -43,6 +43,9 @@ func (r *Replica) Generate(ctx context.Context, params gradients.Vec, prompt []i
 			return fmt.Errorf("trainer: generate: %w", err)
 		}
 		o.sample.Logits(s.logits)
+		if err := r.Err(); err != nil {
+			return fmt.Errorf("trainer: generate: %w", err)
+		}
 		token := s.draw()
 		if err := emit(token); err != nil {
 			return err

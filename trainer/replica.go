@@ -76,8 +76,15 @@ func build(o Options, data shards.Source) (*Replica, error) {
 	if r.inner, err = o.Inner.build(o.Engine, layout); err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("trainer: %w", err)
+	}
 	return r, nil
 }
+
+// Err is what the engine's device has failed with, nil for as long as it works. Step, Evaluate and Generate return it; what
+// Delta, Read and Save give after a failure is NaN.
+func (r *Replica) Err() error { return engine.Err(r.engine) }
 
 func (r *Replica) shape(batch int) graph.Shape {
 	return graph.Shape{Model: r.options.Model, Layout: r.layout, Batch: batch, Time: r.data.SeqLen(),

@@ -27,7 +27,7 @@ func (r *Replica) Begin(seat shards.Seat) error {
 
 // Step takes one inner step over batch_size sequences: gradients of all micro-batches, clipping, one update. loss is the mean
 // over the batch in nats a token, before the update. On an error, and when ctx ends, parameters, optimizer and position in
-// the data are as before.
+// the data are as before, unless the error is Err: then there is no replica any more.
 func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
 	if r.seat.Count < uint64(r.options.BatchSize) {
 		return 0, fmt.Errorf("trainer: step %d: %w", r.step, ErrSeatSpent)
@@ -35,6 +35,9 @@ func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
 	loss, err = r.backward(ctx)
 	if err == nil && r.inner != nil {
 		err = r.update()
+	}
+	if failed := r.Err(); failed != nil {
+		err = failed // the rest follows from it
 	}
 	if err != nil {
 		return 0, fmt.Errorf("trainer: step %d: %w", r.step, err)
