@@ -83,10 +83,14 @@ API cuDevicePrimaryCtxRetain(Context **c, int d) {
 	*c = &contexts[d];
 	return ok;
 }
+static void forget();
 API cuDevicePrimaryCtxRelease_v2(int d) {
 	LOCK;
 	if (d < 0 || d >= max_devices || !contexts[d].users) return invalid_context;
 	contexts[d].users--;
+	for (auto &c : contexts)
+		if (c.users) return ok;
+	forget();
 	return ok;
 }
 API cuCtxSetCurrent(Context *c) { current = c; return ok; }
@@ -181,6 +185,13 @@ API cuMemFreeHost(void *p) {
 	if (!pinned.erase((Address)p)) return invalid_value;
 	free(p);
 	return ok;
+}
+
+// forget drops what goes with the last context.
+static void forget() {
+	lost = ok;
+	blocks.clear();
+	used = 0;
 }
 
 // ---- streams: work is queued, and done when somebody waits ----
