@@ -88,7 +88,8 @@ type Chain struct {
 	tip      *Certificate // nil before the genesis
 	tipHash  Hash
 	roster   Roster
-	counted  map[PeerID]Seq // the last round that counted a worker
+	partners map[PeerID]PeerID // who exchanges the next round with whom, in a round of pairs
+	counted  map[PeerID]Seq    // the last round that counted a worker
 }
 
 // NewChain returns a Chain that expects the genesis of the manifest's run.
@@ -132,6 +133,7 @@ func (c *Chain) Follow(cert *Certificate) error {
 		return err
 	}
 	c.tip, c.tipHash, c.roster = cert, cert.Hash(), roster
+	c.partners = c.meetings()
 	for i := range cert.List {
 		c.counted[cert.List[i].Worker] = cert.Seq
 	}

@@ -27,7 +27,7 @@ func newCrowd(salt byte, committee, peers int, s Schedule) *crowd {
 		c.peers = append(c.peers, key(2, i))
 	}
 	c.manifest = key(0, 0).SignManifest(Manifest{
-		Name: "crowd", Seed: 7, Committee: ids, Method: "diloco", Codec: "f32", Schedule: s, Parameters: 1, FirstRoot: root(0),
+		Name: "crowd", Seed: 7, Committee: ids, Method: "diloco", Codec: "f32", Topology: All, Schedule: s, Parameters: 1, FirstRoot: root(0),
 		BatchSize: 2, SeqLen: 8, Sequences: 100, MinPeers: 1, Deadline: 1000,
 	}).Manifest
 	return c

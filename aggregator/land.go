@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -15,7 +16,7 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 	if err != nil {
 		return err
 	}
-	merged := w.merged(cert) // before the chain moves on
+	merged, weights := w.merges(cert) // before the chain moves on
 	if err := w.chain.Follow(cert); err != nil {
 		return err
 	}
@@ -25,8 +26,8 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 		return err
 	}
 	f := w.fragment[cert.Key.Fragment]
-	out := Landing{Worker: w, Certificate: cert, Step: s.Step, Tally: flight.Tally}
-	if out.Norm, out.Refused, err = w.fold(ctx, cert, f, flight, merged); err != nil {
+	out := Landing{Worker: w, Certificate: cert, Step: s.Step, Tally: flight.Tally, Merged: merged}
+	if out.Norm, out.Refused, err = w.fold(ctx, cert, f, flight, merged, weights); err != nil {
 		return err
 	}
 	s.Seq = n
@@ -81,19 +82,18 @@ func (w *Worker) compare(cert *Certificate, flight Flight) error {
 	return nil
 }
 
-// fold adds up what the certificate counts, in the order of its list, and takes the outer step along the mean. An
-// empty round changes nothing: no zero vector is averaged in, and the momentum stays as it is. Nor does, for a private method, a
-// round that did not count this worker.
-func (w *Worker) fold(ctx context.Context, cert *Certificate, f gradients.Fragment, flight Flight, merged func(Slot) bool) (norm float64, refused int, err error) {
-	codec, weights := w.codecs[f.ID], cert.Weights()
-	total, own, counted := codec.NewSum(), gradients.Vec(nil), 0
-	for i := range cert.List {
-		h := &cert.List[i].SignedHeader
-		if !merged(cert.List[i].Slot) {
+// fold adds up what the worker merges of a round and takes the outer step along the mean. Where there is nothing to merge, nothing
+// changes: no zero vector is averaged in, and the momentum stays as it is.
+func (w *Worker) fold(ctx context.Context, cert *Certificate, f gradients.Fragment, flight Flight, merged []Included, weights []float32) (norm float64, refused int, err error) {
+	codec := w.codecs[f.ID]
+	total, own := codec.NewSum(), gradients.Vec(nil)
+	for i := range merged {
+		h := &merged[i].SignedHeader
+		payload, err := w.part(ctx, cert.Seq, h, codec)
+		if errors.Is(err, ErrGone) && w.Method.Private && !w.gathers(cert.Seq) {
+			refused++ // nobody else has to come to the same anchor
 			continue
 		}
-		counted++
-		payload, err := w.part(ctx, cert.Seq, h, codec)
 		if err != nil {
 			return 0, 0, fmt.Errorf("payload of %v: %w", h.Worker, err)
 		}
@@ -111,7 +111,7 @@ func (w *Worker) fold(ctx context.Context, cert *Certificate, f gradients.Fragme
 	if w.state.Residual != nil && flight.Sent != nil {
 		gradients.Settle(f.Of(w.state.Residual), flight.Sent, own)
 	}
-	if counted == refused {
+	if len(merged) == refused {
 		return 0, refused, nil
 	}
 	mean := w.scratch[:f.Len()]

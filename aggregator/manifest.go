@@ -19,6 +19,7 @@ type Manifest struct {
 	Committee []PeerID `json:"committee"` // who certifies, q of them: see Quorum
 	Method    string   `json:"method"`
 	Codec     string   `json:"codec"`
+	Topology  Topology `json:"topology"`
 	Schedule  Schedule `json:"schedule"`
 
 	Parameters uint64 `json:"parameters"`
@@ -120,6 +121,10 @@ func (m *Manifest) Validate() error {
 		return fmt.Errorf("%w: manifest: sizes out of range", ErrMalformed)
 	case max(len(m.Name), len(m.Method), len(m.Codec), len(m.FirstCID), len(m.DataCID)) > maxName:
 		return fmt.Errorf("%w: manifest: a name of more than %d bytes", ErrMalformed, maxName)
+	case m.Topology != All && m.Topology != Pair:
+		return fmt.Errorf("%w: manifest: topology %q", ErrMalformed, m.Topology)
+	case m.Topology == Pair && (s.Fragments != 1 || s.Delay != 0 || m.Async()): // who meets whom must be known when a round departs
+		return fmt.Errorf("%w: manifest: a run of pairs with %d fragments, a delay of %d steps, max_staleness %d", ErrMalformed, s.Fragments, s.Delay, m.MaxStaleness)
 	case m.Async() && (s.Fragments != 1 || s.Delay != 0):
 		return fmt.Errorf("%w: manifest: an asynchronous run with %d fragments and a delay of %d steps", ErrMalformed, s.Fragments, s.Delay)
 	case m.MinPeers < 1 || m.Deadline == 0:

@@ -13,6 +13,7 @@ import (
 // unless Elapse says so.
 type Memory struct {
 	mu       sync.Mutex
+	manifest *Manifest
 	member   *Member
 	certs    []*Certificate
 	payloads map[Hash][]byte
@@ -28,7 +29,7 @@ type offerKey struct {
 
 // NewMemory starts a swarm of the given workers, with a committee of one that s is.
 func NewMemory(ctx context.Context, m *Manifest, s Signer, log Log, workers []PeerID) (*Memory, error) {
-	x := &Memory{payloads: map[Hash][]byte{}, offers: map[offerKey]Contribution{}, grown: make(chan struct{})}
+	x := &Memory{manifest: m, payloads: map[Hash][]byte{}, offers: map[offerKey]Contribution{}, grown: make(chan struct{})}
 	member, err := NewMember(ctx, m, s, log, workers, x.publish)
 	x.member = member
 	return x, err
@@ -77,7 +78,13 @@ func (p *memoryPort) Offer(ctx context.Context, c Contribution) error {
 	p.payloads[c.Payload] = c.Bytes
 	p.mu.Unlock()
 	// A refusal is no error of the offer: the worker learns from the certificate that it is not counted.
-	return p.member.Do(ctx, func(r *Rounds) { _ = r.Offer(c.SignedHeader) })
+	round, _ := p.manifest.Schedule.Departs(c.Key.Departure)
+	return p.member.Do(ctx, func(r *Rounds) {
+		_ = r.Offer(c.SignedHeader)
+		if partner, ok := r.Chain().Partner(p.self); ok {
+			r.Took(partner, round, c.Payload)
+		}
+	})
 }
 
 // Next implements Exchange.

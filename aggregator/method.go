@@ -29,9 +29,6 @@ type Method struct {
 	// a common state. The last round gathers: it leaves everybody at the mean of all workers' parameters, which is the model.
 	// Such a method has one fragment and no error feedback.
 	Private bool
-	// Peers picks, for a private method, whose contributions a worker merges, itself included, out of the roster that a round
-	// started with; nil: everybody's. It must come to the same groups on every worker. beacon is the one before the round.
-	Peers func(beacon [32]byte, roster []Slot, self Slot) []Slot
 	// Pull is, for a private method, the share of the distance to the mean of the merged anchors that is added to the mean
 	// pseudo-gradient. Contributions then carry anchors: Codec is for twice the fragment (gradients.Both).
 	Pull float32
@@ -40,11 +37,14 @@ type Method struct {
 	Fresh bool
 }
 
-// validate reports parts that do not fit together, or the schedule.
-func (m Method) validate(s Schedule) error {
+// validate reports parts that do not fit together, or the run's terms.
+func (m Method) validate(terms *Manifest) error {
+	s := terms.Schedule
 	switch {
-	case !m.Private && (m.Peers != nil || m.Pull != 0 || m.Fresh):
-		return fmt.Errorf("method %s: only workers with anchors of their own choose peers, are pulled, or merge what is fresh", m.Name)
+	case !m.Private && (m.Pull != 0 || m.Fresh):
+		return fmt.Errorf("method %s: only workers with anchors of their own are pulled, or merge what is fresh", m.Name)
+	case terms.Topology == Pair && (!m.Private || m.Fresh):
+		return fmt.Errorf("method %s: it needs what everybody sends, the run's topology is %s", m.Name, terms.Topology)
 	case m.Private && (s.Fragments != 1 || m.Feedback != 0):
 		return fmt.Errorf("method %s: %d fragments and error feedback %g: it has one fragment and no feedback", m.Name, s.Fragments, m.Feedback)
 	case m.Fresh && s.Delay != s.Every:

@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/skein-train/skein/gradients"
@@ -36,6 +37,9 @@ type Fallible interface {
 	Err() error
 }
 
+// ErrGone says that nobody has a counted payload any more. Whoever needs it is too far behind: it goes on from a newer checkpoint.
+var ErrGone = errors.New("nobody has this payload any more: start from a newer checkpoint")
+
 // Exchange is the only road between workers. The simulator and the swarm both implement it.
 type Exchange interface {
 	// Offer hands over this worker's contribution. It returns once the bytes are safe with this worker, not once they
@@ -47,7 +51,8 @@ type Exchange interface {
 	Next(ctx context.Context, after Seq) (*Certificate, error)
 	// Tip is the last round whose certificate is here already: Next does not wait for those up to it.
 	Tip() Seq
-	// Open returns a counted payload by its hash, fetching it if it is not here; what it returns has that hash.
+	// Open returns a counted payload by its hash, fetching it if it is not here; what it returns has that hash. The error wraps ErrGone
+	// if nobody has it.
 	Open(ctx context.Context, h *SignedHeader) (io.ReadCloser, error)
 	// Seal reports the root of the shared state that this worker reached after round n.
 	Seal(ctx context.Context, n Seq, root Hash) error

@@ -2,7 +2,6 @@ package aggregator
 
 import (
 	"context"
-	"slices"
 
 	"github.com/skein-train/skein/gradients"
 )
@@ -44,21 +43,19 @@ func (w *Worker) gather(mean gradients.Vec) {
 	}
 }
 
-// merged says whose contributions to the coming round this worker merges.
-func (w *Worker) merged(cert *Certificate) func(Slot) bool {
-	everybody := func(Slot) bool { return true }
-	if !w.Method.Private || w.gathers(cert.Seq) {
-		return everybody
+// merges lists what this worker reads of the round after the chain's tip and adds up, in the order of the sum, with its weights. Who has an
+// anchor of its own takes part in nothing that does not count it, but for the end.
+func (w *Worker) merges(cert *Certificate) (out []Included, weights []float32) {
+	_, counted := cert.Counts(w.Signer.ID)
+	if w.Method.Private && !w.gathers(cert.Seq) && !counted {
+		return nil, nil
 	}
-	self, _ := w.seat()
-	if _, counted := cert.Counts(w.Signer.ID); !counted {
-		return func(Slot) bool { return false }
+	for i, weight := range cert.Weights() {
+		if e := cert.List[i]; w.chain.Reads(w.Signer.ID, e.Worker) {
+			out, weights = append(out, e), append(weights, weight)
+		}
 	}
-	if w.Method.Peers == nil {
-		return everybody
-	}
-	peers := w.Method.Peers(w.chain.tip.Beacon, w.chain.roster.Slots(), self)
-	return func(s Slot) bool { return slices.Contains(peers, s) }
+	return out, weights
 }
 
 // fresh is how far the replica has moved from the anchor by now.

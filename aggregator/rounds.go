@@ -21,6 +21,10 @@ var (
 // request to join, elapsed time), and Next says what to certify. It signs nothing, sends nothing and reads no clock,
 // so every history can be replayed. It belongs to one goroutine.
 //
+// In a round of pairs nobody but a worker's partner has its payload, so that a contribution counts once both partners say that they have each
+// other's, or if the other one is not in. Two that are in and do not both say so by the deadline leave together: nobody but them can
+// tell whose fault it was.
+//
 // A round closes when every worker that it waits for is in, when the deadline has passed since its first offer and at
 // least MinPeers are in, or when those have been in for the manifest's grace. It waits for the roster without those who said goodbye or cannot have worked for it yet. Who is
 // absent then leaves the roster, and may ask to join again: a worker that dies costs one deadline, not one per round.
@@ -31,6 +35,7 @@ type Rounds struct {
 	chain  *Chain
 	first  map[PeerID]Seq                   // the first round that a worker can have worked for since it was last admitted
 	offers map[Seq]map[PeerID]*SignedHeader // open rounds
+	took   map[PeerID]Hash                  // of the next round, if it is one of pairs: the payload of its partner that a worker has
 	line   []*SignedHeader                  // of an asynchronous run: contributions in the order of their coming
 	known  map[Seq]Hash                     // of an asynchronous run: the root that contributions first gave for a state
 	roots  map[PeerID]Hash                  // reports of the final root
@@ -44,15 +49,15 @@ type Rounds struct {
 // NewRounds starts the machine at the chain's tip; the chain is the machine's own from then on.
 func NewRounds(c *Chain) *Rounds {
 	return &Rounds{
-		chain: c, first: map[PeerID]Seq{}, offers: map[Seq]map[PeerID]*SignedHeader{}, roots: map[PeerID]Hash{}, leaves: map[PeerID]bool{}, known: map[Seq]Hash{},
+		chain: c, first: map[PeerID]Seq{}, offers: map[Seq]map[PeerID]*SignedHeader{}, roots: map[PeerID]Hash{}, took: map[PeerID]Hash{}, leaves: map[PeerID]bool{}, known: map[Seq]Hash{},
 	}
 }
 
 // Chain is the chain that the machine extends.
 func (r *Rounds) Chain() *Chain { return r.chain }
 
-// Offer takes a contribution whose payload is at hand and passed the codec's check. It is idempotent: the same header
-// again is no error.
+// Offer takes a contribution whose payload is at hand and passed the codec's check; in a round of pairs it is for Took to say that it is
+// where it should be. It is idempotent: the same header again is no error.
 func (r *Rounds) Offer(h SignedHeader) error {
 	if err := r.chain.CheckHeader(&h); err != nil {
 		return err
@@ -86,6 +91,23 @@ func (r *Rounds) Offer(h SignedHeader) error {
 	r.offers[n][h.Worker] = &h
 	delete(r.leaves, h.Worker)
 	return nil
+}
+
+// Took notes that a worker has its partner's payload of the next round, a round of pairs.
+func (r *Rounds) Took(p PeerID, n Seq, payload Hash) {
+	if _, paired := r.chain.Partner(p); paired && n == r.chain.next() {
+		r.took[p] = payload
+	}
+}
+
+// met says whether a worker whose contribution is in has exchanged it, or has nobody to exchange it with.
+func (r *Rounds) met(p PeerID) bool {
+	offers := r.offers[r.chain.next()]
+	q, paired := r.chain.Partner(p)
+	if !paired || offers[q] == nil || r.leaves[q] {
+		return true
+	}
+	return r.took[p] == offers[q].Payload && r.took[q] == offers[p].Payload
 }
 
 // flying is how many departures lie between a round's own and its landing.
@@ -163,7 +185,7 @@ func (r *Rounds) Waiting() []PeerID {
 		return nil
 	}
 	for _, p := range r.chain.roster.Peers() {
-		if in[p] == nil && !r.leaves[p] && !r.fresh(p) {
+		if (in[p] == nil && !r.fresh(p) || in[p] != nil && !r.met(p)) && !r.leaves[p] {
 			out = append(out, p)
 		}
 	}
@@ -237,10 +259,13 @@ func agreed(in map[PeerID]*SignedHeader, order []PeerID) (best Hash) {
 // their workers leave the roster like the absent: they have to fetch the certified state first.
 func (r *Rounds) round(in map[PeerID]*SignedHeader) Body {
 	c := r.chain
-	n, root, short := c.next(), agreed(in, c.roster.Peers()), r.short(in)
+	n, complete := c.next(), maps.Clone(in)
+	maps.DeleteFunc(complete, func(p PeerID, _ *SignedHeader) bool { return !r.met(p) })
+	short := r.short(in)
 	if short {
-		root = Hash{}
+		clear(complete)
 	}
+	root := agreed(complete, c.roster.Peers())
 	b := Body{
 		Kind: Round, Run: c.run, Seq: n, Previous: c.tipHash,
 		Key: c.manifest.Schedule.Key(n), Base: c.manifest.Schedule.Base(n), BaseRoot: root,
@@ -255,7 +280,7 @@ func (r *Rounds) round(in map[PeerID]*SignedHeader) Body {
 	}
 	for _, a := range c.roster.active {
 		h := in[a.Peer]
-		counted := h != nil && h.BaseRoot == root && !short
+		counted := complete[a.Peer] != nil && h.BaseRoot == root
 		if counted {
 			b.List = append(b.List, Included{Slot: a.Slot, Weight: c.weight(h), SignedHeader: *h})
 		}
@@ -293,6 +318,7 @@ func (r *Rounds) Committed(cert *Certificate) error {
 	r.overtaken()
 	active := func(p PeerID) bool { _, ok := r.chain.roster.Slot(p); return ok }
 	delete(r.offers, cert.Seq)
+	clear(r.took)
 	for _, in := range r.offers { // of who left nothing is counted any more
 		maps.DeleteFunc(in, func(p PeerID, _ *SignedHeader) bool { return !active(p) })
 	}

@@ -27,22 +27,29 @@ type history struct {
 	goodbye  map[PeerID]bool
 	offers   map[Seq]map[PeerID]Header
 	roots    map[PeerID]Hash
+	took     map[PeerID]Hash // of the next round
 	waited   Millis
 	reserved uint64
 	counted  map[string]bool
 }
 
 func newHistory(t *rapid.T) *history {
+	topology := rapid.SampledFrom([]Topology{All, All, Pair}).Draw(t, "topology")
 	fragments := rapid.Uint64Range(1, 3).Draw(t, "fragments")
 	every := fragments * rapid.Uint64Range(1, 2).Draw(t, "stride")
-	c := newCrowd(1, rapid.IntRange(1, 4).Draw(t, "committee"), 6, Schedule{
+	s := Schedule{
 		Every: every, Fragments: fragments, Delay: rapid.Uint64Range(0, every).Draw(t, "delay"), Steps: every*2 + rapid.Uint64Range(0, every).Draw(t, "more"),
-	})
+	}
+	if topology == Pair {
+		s = Schedule{Every: every, Fragments: 1, Steps: every * rapid.Uint64Range(2, 4).Draw(t, "rounds")}
+	}
+	c := newCrowd(1, rapid.IntRange(1, 4).Draw(t, "committee"), 6, s)
+	c.manifest.Topology = topology
 	c.manifest.MinPeers = rapid.IntRange(1, 4).Draw(t, "min peers")
 	h := &history{
 		crowd: c, t: t, rounds: NewRounds(NewChain(&c.manifest)), chain: NewChain(&c.manifest), slots: map[PeerID]Slot{},
 		active: map[PeerID]bool{}, admitted: map[PeerID]Seq{}, asked: map[PeerID]bool{}, goodbye: map[PeerID]bool{},
-		offers: map[Seq]map[PeerID]Header{}, roots: map[PeerID]Hash{}, counted: map[string]bool{},
+		offers: map[Seq]map[PeerID]Header{}, roots: map[PeerID]Hash{}, took: map[PeerID]Hash{}, counted: map[string]bool{},
 	}
 	h.commit(c.genesis(rapid.IntRange(1, 4).Draw(t, "workers")))
 	return h
@@ -72,10 +79,52 @@ func (h *history) in() (out []PeerID) {
 	return out
 }
 
+// partner is who a worker exchanges the next round with.
+func (h *history) partner(p PeerID) (q PeerID, ok bool) {
+	if h.manifest.Topology != Pair || h.due() >= h.last() {
+		return q, false
+	}
+	var roster []Slot
+	for p := range h.active {
+		roster = append(roster, h.slots[p])
+	}
+	slices.Sort(roster)
+	for _, two := range Pairs(h.chain.Tip().Beacon, roster) {
+		for q := range h.active {
+			if q != p && slices.Contains(two, h.slots[p]) && slices.Contains(two, h.slots[q]) {
+				return q, true
+			}
+		}
+	}
+	return q, false
+}
+
+// met says whether a worker that is in has exchanged its contribution with whoever is there for it.
+func (h *history) met(p PeerID) bool {
+	q, ok := h.partner(p)
+	mine, theirs := h.offers[h.due()][p], h.offers[h.due()][q]
+	return !ok || theirs == Header{} || h.goodbye[q] || h.took[p] == theirs.Payload && h.took[q] == mine.Payload
+}
+
+// take has a worker say that it has a payload: its partner's, or by mistake another one.
+func (h *history) take() {
+	p, n := h.peers[h.any()].ID, h.due()-Seq(rapid.SampledFrom([]uint64{0, 0, 0, 1}).Draw(h.t, "before"))
+	q, ok := h.partner(p)
+	payload := h.offers[h.due()][q].Payload
+	if rapid.IntRange(0, 4).Draw(h.t, "mistake") == 0 {
+		payload[3]++
+	}
+	h.rounds.Took(p, n, payload)
+	if ok && n == h.due() {
+		h.took[p] = payload
+	}
+}
+
 func (h *history) absent() (out []PeerID) {
 	in := h.in()
 	for p := range h.active {
-		if !h.goodbye[p] && !h.idle(p) && !slices.Contains(in, p) {
+		here := slices.Contains(in, p)
+		if !h.goodbye[p] && (!here && !h.idle(p) || here && !h.met(p)) {
 			out = append(out, p)
 		}
 	}
@@ -240,8 +289,10 @@ func (h *history) checkRound(b *Body) {
 		h.counted[id], stays[e.Worker] = true, !h.goodbye[e.Worker]
 	}
 	votes := map[Hash]int{}
-	for _, o := range h.offers[b.Seq] {
-		votes[o.BaseRoot]++
+	for p, o := range h.offers[b.Seq] {
+		if h.met(p) {
+			votes[o.BaseRoot]++
+		}
 	}
 	if h.short() {
 		if len(b.List) > 0 {
@@ -314,6 +365,7 @@ func (h *history) commit(cert *Certificate) {
 		delete(h.asked, a.Peer)
 	}
 	h.waited = 0
+	clear(h.took)
 	h.reserved = cert.Cursor + uint64(len(h.active))*h.manifest.Share(cert.Seq)
 	if got := h.rounds.Chain().Roster().Slots(); len(got) != len(h.active) || !slices.IsSorted(got) {
 		h.t.Fatalf("roster %v, expected %v", got, h.active)
@@ -341,6 +393,12 @@ func (h *history) finish() {
 				}
 			}
 		}
+		for p := range h.active {
+			if q, ok := h.partner(p); ok {
+				h.took[p] = h.offers[n][q].Payload
+				h.rounds.Took(p, n, h.took[p])
+			}
+		}
 		if h.settle(); h.due() == n {
 			h.t.Fatalf("round %d does not close with everybody in", n)
 		}
@@ -359,7 +417,9 @@ func TestAnyHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := newHistory(t)
 		for range rapid.IntRange(0, 60).Draw(t, "events") {
-			switch rapid.IntRange(0, 12).Draw(t, "event") {
+			switch rapid.IntRange(0, 14).Draw(t, "event") {
+			case 13, 14:
+				h.take()
 			case 0:
 				h.join()
 			case 1:

@@ -55,9 +55,10 @@ type Landing struct {
 	Worker      *Worker
 	Certificate *Certificate
 	Step        uint64
-	Tally       Tally   // this worker's steps that led to the round's departure
-	Norm        float64 // of the mean pseudo-gradient; 0 if nobody was counted
-	Refused     int     // counted contributions whose payload nobody can decode
+	Tally       Tally      // this worker's steps that led to the round's departure
+	Norm        float64    // of the mean pseudo-gradient; 0 if nobody was counted
+	Refused     int        // counted contributions whose payload nobody can decode, or nobody has any more
+	Merged      []Included // what this worker read of the list and added up, in that order, the refused ones included
 }
 
 // Worker is the fold over the log: it reads certified rounds, offers contributions, and keeps a replica on the anchor.
@@ -99,7 +100,7 @@ func NewWorker(o Options) (*Worker, error) {
 		longest = max(longest, f.Len())
 	}
 	w.scratch = make(gradients.Vec, 2*longest)
-	if err := o.Method.validate(o.Manifest.Schedule); err != nil {
+	if err := o.Method.validate(o.Manifest); err != nil {
 		return nil, err
 	}
 	return w, w.open()

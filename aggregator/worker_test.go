@@ -95,8 +95,12 @@ func newWorld(t *testing.T, n int, m Method, s Schedule) *world {
 	for i := range outer {
 		outer[i] = make(gradients.Vec, len(zero))
 	}
+	topology := All
+	if m.Name == "noloco" {
+		topology = Pair
+	}
 	w.manifest = signer(0).SignManifest(Manifest{
-		Name: "test", Method: m.Name, Schedule: s, Parameters: uint64(len(zero)), LayoutHash: LayoutHash(w.layout),
+		Name: "test", Method: m.Name, Topology: topology, Schedule: s, Parameters: uint64(len(zero)), LayoutHash: LayoutHash(w.layout),
 		FirstRoot: Root(w.layout.Fragments(), zero, outer), Committee: []PeerID{signer(0).ID},
 		BatchSize: 2, SeqLen: 8, Sequences: 100, MinPeers: 1, Deadline: 1000,
 	}).Manifest

@@ -141,8 +141,8 @@ func (s *sampled) landed(ctx context.Context, worker int, _ time.Duration, l agg
 	}
 	s.Tokens = p.Tokens
 	s.Points = append(s.Points, p)
-	if len(l.Certificate.List) > 1 {
-		c, err := s.parts.cosine(ctx, l.Worker.Exchange, l.Certificate)
+	if len(l.Merged) > 1 {
+		c, err := s.parts.cosine(ctx, l.Worker.Exchange, l)
 		if err != nil {
 			return err
 		}

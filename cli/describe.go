@@ -80,7 +80,7 @@ func (s *session) describe(committee aggregator.PeerID) aggregator.Manifest {
 // terms are the parts of a manifest that follow from the run file alone. A joiner compares them with the recipe.
 func terms(c configs.Config) aggregator.Manifest {
 	return aggregator.Manifest{
-		Name: c.Name, Seed: c.Seed, Method: c.Outer.Method, Codec: c.Sync.Codec, Schedule: scheduleOf(c), RecipeHash: sha256.Sum256(c.Recipe()),
+		Name: c.Name, Seed: c.Seed, Method: c.Outer.Method, Codec: c.Sync.Codec, Topology: aggregator.Topology(c.Sync.Topology), Schedule: scheduleOf(c), RecipeHash: sha256.Sum256(c.Recipe()),
 		BatchSize: uint64(c.Train.BatchSize), SeqLen: uint64(c.Data.SeqLen),
 		MinPeers: c.Sync.MinPeers, Deadline: aggregator.Millis(c.Sync.Deadline.Milliseconds()), Grace: aggregator.Millis(c.Sync.Grace.Milliseconds()), MaxStaleness: aggregator.Seq(c.Sync.MaxStaleness),
 	}

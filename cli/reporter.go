@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -136,7 +137,7 @@ func (r *reporter) record(ctx context.Context, w *worker, l aggregator.Landing) 
 	}
 	r.count(&rec)
 	var err error
-	rec.CosineMean, err = r.parts.cosine(ctx, w.timed, cert)
+	rec.CosineMean, err = r.parts.cosine(ctx, w.timed, l)
 	return rec, err
 }
 
@@ -150,9 +151,9 @@ func (r *reporter) count(rec *record) {
 	}
 }
 
-// cosine is the mean cosine between the counted pseudo-gradients.
-func (p parts) cosine(ctx context.Context, x aggregator.Exchange, cert *aggregator.Certificate) (float64, error) {
-	f := p.layout.Fragments()[cert.Key.Fragment]
+// cosine is the mean cosine between the pseudo-gradients that a worker has merged: others it did not fetch.
+func (p parts) cosine(ctx context.Context, x aggregator.Exchange, l aggregator.Landing) (float64, error) {
+	f := p.layout.Fragments()[l.Certificate.Key.Fragment]
 	codec, err := p.method.Codec(p.layout, f)
 	if err != nil {
 		return 0, err
@@ -161,8 +162,11 @@ func (p parts) cosine(ctx context.Context, x aggregator.Exchange, cert *aggregat
 	if p.method.Pull != 0 {
 		one = make(gradients.Vec, 2*f.Len()) // the anchor is behind the pseudo-gradient
 	}
-	for i := range cert.List {
-		payload, err := readPayload(ctx, x, &cert.List[i].SignedHeader)
+	for i := range l.Merged {
+		payload, err := readPayload(ctx, x, &l.Merged[i].SignedHeader)
+		if errors.Is(err, aggregator.ErrGone) {
+			continue // a worker with an anchor of its own goes on without it
+		}
 		if err != nil {
 			return 0, err
 		}

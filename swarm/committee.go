@@ -82,9 +82,10 @@ func (c *Committee) do(ctx context.Context, events func(*aggregator.Rounds)) err
 	return err
 }
 
-// offered takes a contribution whose payload is on disk.
+// offered takes a contribution whose payload is on disk. In a round of pairs a header is enough: its reader says when it has the payload.
 func (c *Committee) offered(w *want) {
-	if c.verdict(w) != nil {
+	paired := c.n.Run.Paired(w.seq)
+	if !paired && c.verdict(w) != nil {
 		return
 	}
 	_ = c.do(c.n.ctx, func(r *aggregator.Rounds) {
@@ -94,6 +95,8 @@ func (c *Committee) offered(w *want) {
 		case errors.Is(err, aggregator.ErrNotOnList): // it learns that when it asks
 		case err != nil:
 			c.refuse(w, err)
+		case paired:
+			c.memory.note(&w.header, w.seq, Incomplete)
 		default:
 			c.memory.note(&w.header, w.seq, Received)
 		}
@@ -147,6 +150,8 @@ func (c *Committee) noticed(m *notice) {
 			r.Join(m.from)
 		case kindLeave:
 			r.Leave(m.from)
+		case kindTook:
+			r.Took(m.from, m.seq, m.root)
 		}
 	})
 }

@@ -38,7 +38,7 @@ type shelved struct {
 // streamSuffix ends the name of what has come over streams so far. It outlives the program.
 const streamSuffix = ".stream"
 
-// want is a payload that this node needs: under way, or here.
+// want is a payload that this node knows of: needed and under way, here, or of no use to it.
 type want struct {
 	header   aggregator.SignedHeader
 	seq      aggregator.Seq
@@ -47,6 +47,7 @@ type want struct {
 	gone     chan struct{} // closed once nobody needs it any more, or nobody has it
 	lost     bool          // nobody has it; set before gone is closed
 	progress atomic.Uint64 // grows with every part that arrives
+	chased   atomic.Bool   // somebody sees to its arrival
 	finish   sync.Once
 }
 
@@ -80,18 +81,17 @@ func (d *depot) round(n aggregator.Seq) string {
 	return filepath.Join(d.dir, strconv.FormatUint(uint64(n), 10))
 }
 
-// want registers a payload. fresh reports that it was not wanted before: the caller then sees to its arrival. A file left
-// by an earlier life is checked before it is believed.
-func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq) (w *want, fresh bool, err error) {
+// want registers a payload: somebody has to see to its arrival. A file left by an earlier life is checked before it is believed.
+func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq) (*want, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if w := d.wants[h.Payload]; w != nil {
-		return w, false, nil
+		return w, nil
 	}
 	if err := os.MkdirAll(d.round(n), 0o700); err != nil {
-		return nil, false, fmt.Errorf("swarm: payloads: %w", err)
+		return nil, fmt.Errorf("swarm: payloads: %w", err)
 	}
-	w = &want{
+	w := &want{
 		header: *h, seq: n, path: filepath.Join(d.round(n), h.Payload.String()),
 		here: make(chan struct{}), gone: make(chan struct{}),
 	}
@@ -99,7 +99,7 @@ func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq) (w *want, fre
 		w.arrived()
 	}
 	d.wants[h.Payload] = w
-	return w, true, nil
+	return w, nil
 }
 
 // find tells where a payload lies, of this life or an earlier one, and how many bytes it has.
@@ -126,6 +126,18 @@ func (d *depot) known(h aggregator.Hash) *want {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.wants[h]
+}
+
+// of lists what is wanted of a round, or here.
+func (d *depot) of(n aggregator.Seq) (out []*want) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.wants {
+		if w.seq == n {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // second reports whether the worker has another contribution for the same round: only one is carried.

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,10 +24,11 @@ type Exchange struct {
 	n *Node
 
 	mu      sync.Mutex
-	offers  map[aggregator.Seq]*offer // published, and not yet answered by a certificate
-	report  *notice                   // the last root reached
-	leaving bool                      // until the next offer
-	paused  bool                      // until Resume
+	offers  map[aggregator.Seq]*offer  // published, and not yet answered by a certificate
+	took    map[aggregator.Seq]*notice // rounds of pairs: that the partner's payload is here, not yet answered either
+	report  *notice                    // the last root reached
+	leaving bool                       // until the next offer
+	paused  bool                       // until Resume
 }
 
 var _ aggregator.Exchange = (*Exchange)(nil)
@@ -33,7 +36,7 @@ var _ aggregator.Exchange = (*Exchange)(nil)
 // offer is an own contribution on disk.
 type offer struct {
 	w     *want
-	parts *partsList // nil: inline
+	parts *partsList // nil: inline, or for a partner to fetch
 }
 
 // NewExchange makes the node a worker's. It ends with the node.
@@ -46,7 +49,10 @@ func newExchange(n *Node, paused bool) (*Exchange, error) {
 	if err := n.Err(); err != nil {
 		return nil, err
 	}
-	x := &Exchange{n: n, offers: map[aggregator.Seq]*offer{}, paused: paused}
+	x := &Exchange{n: n, offers: map[aggregator.Seq]*offer{}, took: map[aggregator.Seq]*notice{}, paused: paused}
+	n.mu.Lock()
+	n.onPayload = x.taken
+	n.mu.Unlock()
 	n.spawn(x.follow)
 	n.spawn(x.repeat)
 	return x, nil
@@ -108,7 +114,7 @@ func (x *Exchange) stored(seq aggregator.Seq) (*offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, _, err := x.n.depot.want(&h, seq)
+	w, err := x.n.depot.want(&h, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +127,7 @@ func (x *Exchange) stored(seq aggregator.Seq) (*offer, error) {
 // store makes a contribution durable. After a power cut in between, a header without its payload may be left: then nothing was
 // sent yet, and stored says that there is no offer.
 func (x *Exchange) store(seq aggregator.Seq, c aggregator.Contribution) (*offer, error) {
-	w, _, err := x.n.depot.want(&c.SignedHeader, seq)
+	w, err := x.n.depot.want(&c.SignedHeader, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +141,7 @@ func (x *Exchange) store(seq aggregator.Seq, c aggregator.Contribution) (*offer,
 }
 
 func (x *Exchange) offer(w *want) (*offer, error) {
-	if w.header.Size <= inlineLimit {
+	if w.header.Size <= inlineLimit || x.n.Run.Paired(w.seq) {
 		return &offer{w: w}, nil
 	}
 	f, err := os.Open(w.path)
@@ -147,10 +153,14 @@ func (x *Exchange) offer(w *want) (*offer, error) {
 	return &offer{w, l}, err
 }
 
-// publish sends an offer: the header to the headers' topic, and the payload, or the list of its parts, to the payloads'.
+// publish sends an offer: the header to the headers' topic, and the payload, or the list of its parts, to the payloads'. In a round of
+// pairs the partner fetches the payload.
 func (x *Exchange) publish(o *offer) {
 	g := x.n.gossip
 	g.publish(g.headers, kindHeader, o.w.header.Encode())
+	if x.n.Run.Paired(o.w.seq) {
+		return
+	}
 	if o.parts != nil {
 		g.publish(g.payloads, kindParts, o.parts.encode())
 		x.n.parts.pull(o.w, o.parts)
@@ -205,6 +215,22 @@ func (x *Exchange) Seal(ctx context.Context, s aggregator.Seq, root aggregator.H
 	return nil
 }
 
+// taken tells the committee, in a round of pairs, that the partner's payload is here: only then do the two count.
+func (x *Exchange) taken(w *want) {
+	if !w.isHere() || !x.n.Run.Paired(w.seq) || w.header.Worker == x.n.signer.ID || w.seq <= x.Tip() {
+		return
+	}
+	m := &notice{kind: kindTook, seq: w.seq, root: w.header.Payload}
+	m.sign(x.n.signer, x.n.run)
+	x.mu.Lock()
+	before := x.took[w.seq]
+	x.took[w.seq] = m
+	x.mu.Unlock()
+	if before == nil {
+		x.notify(m)
+	}
+}
+
 // Prune is the node's.
 func (x *Exchange) Prune(before aggregator.Seq) error { return x.n.Prune(before) }
 
@@ -234,6 +260,7 @@ func (x *Exchange) follow() {
 				delete(x.offers, seq)
 			}
 		}
+		maps.DeleteFunc(x.took, func(seq aggregator.Seq, _ *notice) bool { return seq <= c.Seq })
 		x.mu.Unlock()
 		x.sit()
 	}
@@ -257,10 +284,14 @@ func (x *Exchange) repeat() {
 		for _, o := range x.offers {
 			again = append(again, o)
 		}
+		took := slices.Collect(maps.Values(x.took))
 		report := x.report
 		x.mu.Unlock()
 		for _, o := range again {
 			x.publish(o)
+		}
+		for _, m := range took {
+			x.notify(m)
 		}
 		if report != nil && report.seq == x.n.Run.Schedule.Rounds() && !x.n.ledger.closed() {
 			x.notify(report)

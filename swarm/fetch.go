@@ -17,9 +17,8 @@ import (
 	"github.com/skein-train/skein/aggregator"
 )
 
-// ErrGone says that every connected peer was asked for a counted payload and none has it any more. Whoever still needs it
-// is too far behind: it goes on from a newer checkpoint.
-var ErrGone = errors.New("no connected peer has this payload any more: start from a newer checkpoint")
+// ErrGone says that every connected peer was asked for a counted payload and none has it any more.
+var ErrGone = aggregator.ErrGone
 
 // slowest is how slow a source may be before the next one is tried, in bytes per second. What it sent is kept.
 const slowest = 4 << 10
@@ -91,6 +90,9 @@ func (n *Node) fetch(w *want) (denied bool) {
 		cancel()
 	}()
 	path := w.path + streamSuffix
+	if n.Run.Paired(w.seq) {
+		n.roads.reach(ctx, w.header.Worker)
+	}
 	sources := n.sources(w)
 	denials := 0
 	for _, p := range sources {
@@ -122,7 +124,7 @@ func (n *Node) fetch(w *want) (denied bool) {
 }
 
 // sources are the connected peers that may have a payload: its author first, then the committee, which had it once, then
-// the others in any order.
+// the others in any order; of a round of pairs the author, and the committee, which brings together who cannot reach each other.
 func (n *Node) sources(w *want) []peer.ID {
 	peers := n.host.Network().Peers()
 	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
@@ -137,6 +139,9 @@ func (n *Node) sources(w *want) []peer.ID {
 			return 1
 		}
 		return 2
+	}
+	if n.Run.Paired(w.seq) {
+		peers = slices.DeleteFunc(peers, func(p peer.ID) bool { return rank(p) > 1 })
 	}
 	slices.SortStableFunc(peers, func(a, b peer.ID) int { return rank(a) - rank(b) })
 	return peers

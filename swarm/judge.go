@@ -34,7 +34,7 @@ func (n *Node) judge(author, from peer.ID, topic string, data []byte) (delivery,
 	switch {
 	case topic == topicLog && k == kindCertificate:
 		return n.judgeCertificate(from, body)
-	case topic == topicLog && (k == kindReport || k == kindJoin || k == kindLeave):
+	case topic == topicLog && (k == kindReport || k == kindJoin || k == kindLeave || k == kindTook):
 		return n.judgeNotice(who, k, body)
 	case topic == topicHeaders && k == kindHeader:
 		return n.judgeHeader(who, body)
@@ -100,6 +100,9 @@ func (n *Node) judgePayload(author aggregator.PeerID, body []byte) (delivery, er
 		return nil, err
 	}
 	payload := body[aggregator.SignedHeaderSize:]
+	if n.Run.Paired(n.round(&h)) {
+		return nil, malformed("a payload for everybody in a round of pairs")
+	}
 	if uint64(len(payload)) != h.Size || h.Size > inlineLimit || sha256.Sum256(payload) != h.Payload {
 		return nil, malformed("payload is not what its header says")
 	}
@@ -118,6 +121,9 @@ func (n *Node) judgeParts(author aggregator.PeerID, body []byte) (delivery, erro
 	l, err := decodeParts(body)
 	if err != nil {
 		return nil, err
+	}
+	if n.Run.Paired(n.round(&l.header)) {
+		return nil, malformed("a parts list for everybody in a round of pairs")
 	}
 	w, err := n.admit(author, &l.header)
 	if err != nil {
@@ -151,7 +157,16 @@ func (n *Node) admit(author aggregator.PeerID, h *aggregator.SignedHeader) (*wan
 	if tip == nil || seq <= tip.Seq || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
 		return nil, errNotNow
 	}
-	return n.need(h, false)
+	w, err := n.know(h)
+	if err != nil {
+		return nil, err
+	}
+	if !n.Run.Paired(seq) {
+		n.chase(w, false)
+	} else if n.ledger.partner(h.Worker, seq) == n.signer.ID {
+		n.chase(w, true)
+	}
+	return w, nil
 }
 
 // round is the number of the round that a checked header belongs to.
@@ -167,23 +182,49 @@ func (n *Node) ahead() aggregator.Seq {
 
 // need registers a payload and sees to its arrival; urgent, if nobody is about to send it unasked.
 func (n *Node) need(h *aggregator.SignedHeader, urgent bool) (*want, error) {
-	w, fresh, err := n.depot.want(h, n.round(h))
+	w, err := n.know(h)
+	if err == nil {
+		n.chase(w, urgent)
+	}
+	return w, err
+}
+
+// know registers a payload.
+func (n *Node) know(h *aggregator.SignedHeader) (*want, error) {
+	w, err := n.depot.want(h, n.round(h))
 	if err != nil {
 		n.broken(err)
 		return nil, fmt.Errorf("%w: %w", errNotNow, err)
 	}
-	if fresh {
-		n.spawn(func() { n.pursue(w, urgent) })
-	}
 	return w, nil
 }
 
-// stored tells the committee about a contribution whose payload is on disk.
+// chase sees to a payload's arrival, once.
+func (n *Node) chase(w *want, urgent bool) {
+	if !w.chased.Swap(true) {
+		n.spawn(func() { n.pursue(w, urgent) })
+	}
+}
+
+// chasePartner sees to the arrival of what this node reads of a round of pairs, as soon as the log says what that is.
+func (n *Node) chasePartner(seq aggregator.Seq) {
+	if !n.Run.Paired(seq) {
+		return
+	}
+	for _, w := range n.depot.of(seq) {
+		if n.ledger.partner(w.header.Worker, seq) == n.signer.ID {
+			n.chase(w, true)
+		}
+	}
+}
+
+// stored tells whoever waits for it, the committee or this node's own exchange, about a contribution whose payload is on disk, or, in a round of
+// pairs, known.
 func (n *Node) stored(w *want) {
 	n.mu.Lock()
 	f := n.onPayload
 	n.mu.Unlock()
-	if f != nil && w.isHere() {
+	if f != nil && (w.isHere() || n.Run.Paired(w.seq)) {
 		f(w)
 	}
 }
@@ -214,12 +255,15 @@ func (n *Node) take(c *aggregator.Certificate) (known bool, err error) {
 		return known, err
 	}
 	dropped := n.depot.sweep(func(w *want) bool {
-		return w.isHere() || w.seq > c.Seq || n.counted(w, c)
+		return w.isHere() || w.seq > c.Seq || w.chased.Load() && n.counted(w, c)
 	})
 	for _, w := range dropped {
-		n.missed(&w.header, w.seq, Incomplete)
+		if !n.counted(w, c) {
+			n.missed(&w.header, w.seq, Incomplete)
+		}
 	}
 	n.parts.drop(dropped)
+	n.chasePartner(c.Seq + 1)
 	return false, nil
 }
 

@@ -130,6 +130,16 @@ func (l *ledger) seated(p aggregator.PeerID) bool {
 	return ok
 }
 
+// partner is who exchanges round n with a worker, if that is known by now: the zero peer otherwise.
+func (l *ledger) partner(p aggregator.PeerID, n aggregator.Seq) (q aggregator.PeerID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if tip := l.chain.Tip(); tip != nil && tip.Seq+1 == n {
+		q, _ = l.chain.Partner(p)
+	}
+	return q
+}
+
 // members are the roster after the tip, and the committee.
 func (l *ledger) members() map[aggregator.PeerID]bool {
 	l.mu.Lock()

@@ -120,6 +120,8 @@ func (m *memory) recall(round aggregator.Seq, who aggregator.PeerID) Verdict {
 		v.Outcome = Pending
 	case !seen:
 		v.Outcome = Absent
+	case s.outcome == Incomplete && r.roster == nil:
+		v.Outcome = Received // in a round of pairs
 	case s.outcome == Received && r.roster != nil:
 		v.Outcome = Stale // it was in, and its root is all that can be wrong with it
 	default:

@@ -19,6 +19,7 @@ const (
 	kindHeader                      // aggregator.SignedHeader
 	kindPayload                     // signed header ‖ payload
 	kindParts                       // partsList
+	kindTook                        // notice: the partner's payload is here
 )
 
 // The envelope around every gossipsub message: magic, version, kind, run. docs/wire.md, "Swarm messages".
@@ -67,12 +68,12 @@ func unseal(b []byte, run aggregator.Hash) (kind, []byte, error) {
 	return kind(b[6]), b[envelopeSize:], nil
 }
 
-// notice is what a worker tells the committee about itself. Its number dates it: old notices are not obeyed.
+// notice is what a worker tells the committee about itself and what it has. Its number dates it: old notices are not obeyed.
 type notice struct {
 	kind kind
 	from aggregator.PeerID
-	seq  aggregator.Seq  // report: the round whose root it is; join and leave: the sender's last certificate
-	root aggregator.Hash // report only; zero otherwise
+	seq  aggregator.Seq  // report: the round whose root it is; took: the payload's round; join and leave: the sender's last certificate
+	root aggregator.Hash // report: the root; took: the payload; zero otherwise
 	sig  aggregator.Signature
 }
 
@@ -109,8 +110,8 @@ func decodeNotice(k kind, run aggregator.Hash, b []byte) (*notice, error) {
 		kind: k, from: aggregator.PeerID(b), seq: aggregator.Seq(binary.LittleEndian.Uint64(b[32:])),
 		root: aggregator.Hash(b[40:]), sig: aggregator.Signature(b[72:]),
 	}
-	if k != kindReport && n.root != (aggregator.Hash{}) {
-		return nil, malformed("a root in a notice that has none")
+	if k != kindReport && k != kindTook && n.root != (aggregator.Hash{}) {
+		return nil, malformed("a hash in a notice that has none")
 	}
 	if !n.from.Verify(noticeDomain, n.signed(run), n.sig) {
 		return nil, malformed("notice is not signed by %v", n.from)

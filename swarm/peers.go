@@ -22,8 +22,12 @@ import (
 	"github.com/skein-train/skein/internal/durable"
 )
 
-// protocolPeers tells where others are: run → the members that the answering node is connected to.
-const protocolPeers protocol.ID = "/skein/peers/1"
+const (
+	// protocolPeers tells where others are: run → the members that the answering node is connected to.
+	protocolPeers protocol.ID = "/skein/peers/1"
+	// protocolPeer tells where one of them is: run ‖ peer → that one, or nobody.
+	protocolPeer protocol.ID = "/skein/peer/1"
+)
 
 const (
 	maxPeers    = 64  // peers in an answer, and in the file
@@ -130,11 +134,29 @@ func (n *Node) servePeers(s network.Stream) error {
 	return err
 }
 
+func (n *Node) servePeer(s network.Stream) error {
+	b, err := n.request(s, 32+32)
+	if err != nil {
+		return err
+	}
+	var one []contact
+	if p, err := netID(aggregator.PeerID(b)); err == nil && n.roads.connected(p) {
+		one = n.contactsAmong([]peer.ID{p}, manet.IsIPLoopback(s.Conn().RemoteMultiaddr()))
+	}
+	_, err = lively{s}.Write(encodeContacts(one))
+	return err
+}
+
 // contacts are members that the node is connected to, in any order.
-func (n *Node) contacts(near bool) (out []contact) {
-	members := n.ledger.members()
+func (n *Node) contacts(near bool) []contact {
 	peers := n.host.Network().Peers()
 	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	return n.contactsAmong(peers, near)
+}
+
+// contactsAmong are the members among some connected peers, with their addresses.
+func (n *Node) contactsAmong(peers []peer.ID, near bool) (out []contact) {
+	members := n.ledger.members()
 	for _, p := range peers {
 		id, err := peerID(p)
 		if err != nil || !members[id] || len(out) == maxPeers {
@@ -191,8 +213,11 @@ func (n *Node) mingle() {
 }
 
 // introductions asks one peer whom it knows.
-func (n *Node) introductions(p peer.ID) error {
-	r, finish, err := n.open(n.ctx, p, protocolPeers, nil)
+func (n *Node) introductions(p peer.ID) error { return n.introduction(p, protocolPeers, nil) }
+
+// introduction puts a question about peers to one.
+func (n *Node) introduction(p peer.ID, id protocol.ID, question []byte) error {
+	r, finish, err := n.open(n.ctx, p, id, question)
 	if err != nil {
 		return err
 	}

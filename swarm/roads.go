@@ -149,6 +149,30 @@ func (r *roads) any(ctx context.Context) bool {
 	return false
 }
 
+// reach tries for a moment to connect to a worker, if need be where the committee says that it is.
+func (r *roads) reach(ctx context.Context, id aggregator.PeerID) {
+	p, err := netID(id)
+	if err != nil || r.connected(p) || !r.n.guard.welcome(p) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.n.pace.patience)
+	defer cancel()
+	for _, m := range r.n.Run.Committee {
+		if q, err := netID(m); err == nil && m != r.n.signer.ID && r.connected(q) {
+			if err := r.n.introduction(q, protocolPeer, id[:]); err != nil {
+				r.n.Log.Debug("asking for a peer", "peer", p, "of", q, "err", err)
+			}
+		}
+	}
+	r.mu.Lock()
+	info := peer.AddrInfo{ID: p}
+	if k := r.known[p]; k != nil {
+		info = k.where()
+	}
+	r.mu.Unlock()
+	_ = r.n.host.Connect(ctx, info) // else the committee passes it on
+}
+
 func (r *roads) connected(p peer.ID) bool {
 	return r.n.host.Network().Connectedness(p) == network.Connected
 }

@@ -87,7 +87,7 @@ func (x *Exchange) deliver(ctx context.Context) {
 	for _, seq := range x.owed() {
 		for {
 			v, err := x.n.Verdict(ctx, seq)
-			if ctx.Err() != nil || err == nil && v.Outcome != Pending || x.n.alone() {
+			if ctx.Err() != nil || err == nil && x.delivered(v) || x.n.alone() {
 				break
 			}
 			select {
@@ -96,6 +96,12 @@ func (x *Exchange) deliver(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// delivered says whether a contribution is in, or never will be. In a round of pairs it is when it counts: till then the partner may
+// still have to fetch it.
+func (x *Exchange) delivered(v Verdict) bool {
+	return v.Outcome != Pending && (v.Outcome != Received || !x.n.Run.Paired(v.Round))
 }
 
 // owed are the rounds of the offers that no certificate has answered.

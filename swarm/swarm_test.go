@@ -50,7 +50,7 @@ const testMax = 64 << 20
 // plain is a manifest of so many rounds of one step each.
 func plain(rounds int, deadline aggregator.Millis) aggregator.Manifest {
 	return aggregator.Manifest{
-		Name: "test", Schedule: aggregator.Schedule{Every: 1, Fragments: 1, Steps: uint64(rounds)}, Parameters: 1,
+		Name: "test", Topology: aggregator.All, Schedule: aggregator.Schedule{Every: 1, Fragments: 1, Steps: uint64(rounds)}, Parameters: 1,
 		BatchSize: 1, SeqLen: 8, Sequences: 8, MinPeers: 1, Deadline: deadline,
 	}
 }

@@ -50,15 +50,17 @@ func Run(t *testing.T, start Start) {
 		"RestartGoesOn":           restartGoesOn,
 		"ReportsCloseTheRun":      reportsCloseTheRun,
 	} {
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			m := aggregator.Manifest{
-				Name: "exchangetest", Schedule: aggregator.Schedule{Every: 1, Fragments: 1, Steps: 4}, Parameters: 1,
-				BatchSize: 1, SeqLen: 8, Sequences: 8, MinPeers: 1, Deadline: deadline,
-			}
-			test(&suite{T: t, ctx: ctx, Swarm: start(t, m, 3)})
-		})
+		for _, topology := range []aggregator.Topology{aggregator.All, aggregator.Pair} {
+			t.Run(name+"/"+string(topology), func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				m := aggregator.Manifest{
+					Name: "exchangetest", Schedule: aggregator.Schedule{Every: 1, Fragments: 1, Steps: 4}, Topology: topology, Parameters: 1,
+					BatchSize: 1, SeqLen: 8, Sequences: 8, MinPeers: 1, Deadline: deadline,
+				}
+				test(&suite{T: t, ctx: ctx, Swarm: start(t, m, 3)})
+			})
+		}
 	}
 }
 
