@@ -2,8 +2,8 @@ package bench
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -16,9 +16,9 @@ type Dry struct {
 	Schedule aggregator.Schedule
 	Hosts    []Host
 	Seat     Host
-	Topology string // all: everybody receives every payload; pair: one other worker does, drawn anew for every round
-	Payload  int    // bytes of a contribution
-	Header   int    // bytes that come with each, on its way to the committee and in the certificate
+	Topology aggregator.Topology
+	Payload  int // bytes of a contribution
+	Header   int // bytes that come with each, on its way to the committee and in the certificate
 
 	Certificate int // bytes of a certificate besides
 	Seed        uint64
@@ -29,12 +29,12 @@ type Dry struct {
 
 // Run answers in the form of a simulation. Root is empty.
 func (d Dry) Run() (*Result, error) {
-	if d.Topology != "all" && d.Topology != "pair" {
-		return nil, fmt.Errorf("topology %q is none of all, pair", d.Topology)
+	if d.Topology != aggregator.All && d.Topology != aggregator.Pair {
+		return nil, fmt.Errorf("topology %q is none of %s, %s", d.Topology, aggregator.All, aggregator.Pair)
 	}
 	n := len(d.Hosts)
 	r := &rehearsal{Dry: d, net: NewNetwork(append(slices.Clone(d.Hosts), d.Seat), d.Seed), clocks: make([]time.Duration, n),
-		random: rand.New(rand.NewPCG(d.Seed, 0x70616972)), out: Result{Trained: make([]time.Duration, n), Waited: make([]time.Duration, n), Payload: make([]int64, n)},
+		out:    Result{Trained: make([]time.Duration, n), Waited: make([]time.Duration, n), Payload: make([]int64, n)},
 		rounds: map[aggregator.Seq]*flight{}}
 	s, done := d.Schedule, uint64(0)
 	for step := uint64(1); step <= s.Steps; step++ {
@@ -65,15 +65,17 @@ func (d Dry) Run() (*Result, error) {
 type rehearsal struct {
 	Dry
 	net    *Network
-	random *rand.Rand
 	clocks []time.Duration // of each worker
 	rounds map[aggregator.Seq]*flight
 	landed aggregator.Seq
 	out    Result
 }
 
-// flight is a round under way: when each worker has all that it merges, and the certificate.
-type flight struct{ merges, certificate []time.Duration }
+// flight is a round under way: when each worker has all that it merges and the certificate, and how many payloads that are.
+type flight struct {
+	merges, certificate []time.Duration
+	payloads            int
+}
 
 // train lets every worker take some inner steps.
 func (r *rehearsal) train(steps uint64) {
@@ -94,9 +96,9 @@ func (r *rehearsal) depart(n aggregator.Seq) {
 		r.out.Payload[i] += int64(r.Payload)
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(r.clocks[a], r.clocks[b]) })
-	f := &flight{make([]time.Duration, count), make([]time.Duration, count)}
+	f := &flight{make([]time.Duration, count), make([]time.Duration, count), count}
 	r.rounds[n] = f
-	closed := r.exchange(order, f)
+	closed := r.exchange(n, order, f)
 	list := r.Certificate + r.Header*count
 	for i := range f.certificate {
 		f.certificate[i] = r.net.Note(count, i, list, closed)
@@ -105,14 +107,10 @@ func (r *rehearsal) depart(n aggregator.Seq) {
 
 // exchange sends everybody's contribution to all others and the committee, or to one other and the header to the committee. It
 // returns when the committee has what it needs to close the round.
-func (r *rehearsal) exchange(order []int, f *flight) (closed time.Duration) {
+func (r *rehearsal) exchange(n aggregator.Seq, order []int, f *flight) (closed time.Duration) {
 	count := len(r.Hosts)
-	if r.Topology == "pair" {
-		r.pair(f)
-		for _, i := range order {
-			closed = max(closed, r.net.Note(i, count, r.Header, r.clocks[i]))
-		}
-		return closed
+	if terms := (aggregator.Manifest{Topology: r.Topology, Schedule: r.Schedule}); terms.Paired(n) {
+		return r.pair(n, f)
 	}
 	for k := 1; k <= count; k++ { // copy by copy, so that roads down fill in the order of time
 		for _, i := range order {
@@ -128,14 +126,28 @@ func (r *rehearsal) exchange(order []int, f *flight) (closed time.Duration) {
 	return closed
 }
 
-// pair lets the workers exchange by twos, which the beacon before the round has told them.
-func (r *rehearsal) pair(f *flight) {
-	order := r.random.Perm(len(r.Hosts))
-	for k := 0; k+1 < len(order); k += 2 {
-		a, b := order[k], order[k+1]
-		f.merges[b] = r.net.Send(a, b, r.Payload+r.Header, r.clocks[a])
-		f.merges[a] = r.net.Send(b, a, r.Payload+r.Header, r.clocks[b])
+// pair lets the workers exchange by twos, by a beacon that is made up.
+func (r *rehearsal) pair(n aggregator.Seq, f *flight) (closed time.Duration) {
+	count := len(r.Hosts)
+	roster := make([]aggregator.Slot, count)
+	for i := range roster {
+		roster[i] = aggregator.Slot(i)
 	}
+	f.payloads = min(2, count)
+	for _, two := range aggregator.Pairs(sha256.Sum256(fmt.Append(nil, r.Seed, n)), roster) {
+		for k, author := range two {
+			closed = max(closed, r.net.Note(int(author), count, r.Header, r.clocks[author]))
+			if reader := int(two[len(two)-1-k]); reader != int(author) {
+				f.merges[reader] = r.net.Send(int(author), reader, r.Payload+r.Header, r.clocks[author])
+			}
+		}
+	}
+	for reader, at := range f.merges { // who is alone has nothing to wait for
+		if at > 0 {
+			closed = max(closed, r.net.Note(reader, count, receipt, at))
+		}
+	}
+	return closed
 }
 
 // land lets every worker wait for a round and merge it.
@@ -143,13 +155,9 @@ func (r *rehearsal) land(n aggregator.Seq) {
 	f := r.rounds[n]
 	delete(r.rounds, n)
 	r.landed = n
-	merged := len(r.Hosts)
-	if r.Topology == "pair" {
-		merged = min(2, merged)
-	}
 	for i, now := range r.clocks {
 		ready := max(now, f.merges[i], f.certificate[i])
 		r.out.Waited[i] += ready - now
-		r.clocks[i] = ready + time.Duration(merged)*r.Decode
+		r.clocks[i] = ready + time.Duration(f.payloads)*r.Decode
 	}
 }

@@ -107,7 +107,8 @@ func (p *port) report(events func(*aggregator.Rounds)) {
 	}
 }
 
-// Offer implements aggregator.Exchange: the payload leaves for all others, the committee first.
+// Offer implements aggregator.Exchange: the payload leaves for all others and the committee, or, in a round of pairs, for the partner, and the
+// header for the committee.
 func (p *port) Offer(_ context.Context, c aggregator.Contribution) error {
 	if sha256.Sum256(c.Bytes) != c.Payload {
 		return fmt.Errorf("%w: payload is not the header's", aggregator.ErrMalformed)
@@ -117,8 +118,37 @@ func (p *port) Offer(_ context.Context, c aggregator.Contribution) error {
 	sent.arrives[p.host] = p.clock.now
 	p.payloads[c.Payload] = sent
 	p.bytes += int64(len(c.Bytes))
-	p.send(sent, &c.SignedHeader, 1)
+	if p.manifest.Paired(round) {
+		p.meet(sent, &c.SignedHeader)
+	} else {
+		p.send(sent, &c.SignedHeader, 1)
+	}
 	return nil
+}
+
+// receipt is the size in bytes of a worker's word that it has its partner's payload.
+const receipt = 175
+
+// meet puts a payload on the way to the one who reads it, who tells the committee when it is there.
+func (p *port) meet(sent *parcel, h *aggregator.SignedHeader) {
+	p.clock.At(p.net.Note(p.host, p.seat(), len(h.Encode()), p.clock.now), func() { p.offered(h) })
+	p.report(func(r *aggregator.Rounds) {
+		id, ok := r.Chain().Partner(p.self)
+		if !ok || r.Chain().Tip().Seq+1 != sent.round {
+			return // alone, or late
+		}
+		partner := p.ports[slices.IndexFunc(p.ports, func(q *port) bool { return q.self == id })]
+		at := p.net.Send(p.host, partner.host, len(sent.bytes)+len(h.Encode()), p.clock.now)
+		sent.arrives[partner.host] = at
+		p.clock.At(at, func() {
+			if partner.task.dead || partner.task.done {
+				return
+			}
+			p.clock.At(p.net.Note(partner.host, p.seat(), receipt, at), func() {
+				p.report(func(r *aggregator.Rounds) { r.Took(id, sent.round, h.Payload) })
+			})
+		})
+	})
 }
 
 // send puts the k-th copy of a payload on the network, and the ones after it when the road up is free: whoever is first on the road

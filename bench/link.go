@@ -39,7 +39,7 @@ type road struct {
 // Topologies of a Link.
 const (
 	everyone = "all"  // a worker's payload goes to each of the others and to the committee
-	twos     = "pair" // to one other worker; the committee gets a header
+	twos     = "pair" // to one other worker, who tells the committee that it is there
 	hub      = "hub"  // to an aggregator with links enough, whose sum comes back when it is complete
 	ring     = "ring" // all-reduce: n-1 steps reduce and n-1 gather, each of an n-th
 )
@@ -50,7 +50,7 @@ func (l Link) road() (road, error) {
 	case everyone:
 		return road{copies: n, hops: 2}, nil
 	case twos:
-		return road{copies: 1, hops: 1}, nil
+		return road{copies: 1, hops: 3}, nil
 	case hub:
 		return road{copies: 1, after: 1, hops: 2}, nil
 	case ring:

@@ -55,7 +55,7 @@ func (n *Network) Note(from, to int, bytes int, now time.Duration) (arrives time
 	n.sent[from] += int64(bytes)
 	n.received[to] += int64(bytes)
 	up, down := span(bytes, n.hosts[from].Up), span(bytes, n.hosts[to].Down)
-	n.up[from], n.down[to] = max(now, n.up[from])+up, max(now, n.down[to])+down
+	n.up[from], n.down[to] = n.up[from]+up, n.down[to]+down // a dry run also sends it ahead of its time: it may not leave the road idle till then
 	return now + max(up, down) + n.hosts[from].Latency + n.hosts[to].Latency + n.jitter(from) + n.jitter(to)
 }
 

@@ -53,7 +53,7 @@ func options(n int) Options {
 	l := gradients.Layout{{Name: "a", Shape: []int{600}}, {Name: "b", Shape: []int{400}, Off: 600, Fragment: 1}}
 	return Options{
 		Manifest: aggregator.Manifest{
-			Name: "bench", Seed: 1, Method: "diloco", Codec: "int8", Schedule: aggregator.Schedule{Every: 10, Fragments: 2, Delay: 2, Steps: 60},
+			Name: "bench", Seed: 1, Method: "diloco", Codec: "int8", Topology: aggregator.All, Schedule: aggregator.Schedule{Every: 10, Fragments: 2, Delay: 2, Steps: 60},
 			Parameters: 1000, LayoutHash: aggregator.LayoutHash(l), BatchSize: 1, SeqLen: 8, Sequences: 1e6, MinPeers: 1, Deadline: 60_000,
 		},
 		Method: aggregator.DiLoCo(func(l gradients.Layout, f gradients.Fragment) (gradients.Codec, error) {

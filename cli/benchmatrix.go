@@ -218,7 +218,7 @@ func (m *matrix) roads(ctx context.Context, j job, o bench.Outcome) (out []bench
 		} else {
 			schedule := scheduleOf(j.config)
 			r, err = bench.Dry{
-				Schedule: schedule, Topology: j.config.Sync.Topology, Payload: int(o.Payload / int64(max(1, schedule.Rounds()))),
+				Schedule: schedule, Topology: aggregator.Topology(j.config.Sync.Topology), Payload: int(o.Payload / int64(max(1, schedule.Rounds()))),
 				Header: aggregator.SignedHeaderSize, Certificate: 300, Hosts: plan.Hosts, Seat: plan.Seat,
 			}.Run()
 		}
