@@ -47,7 +47,7 @@ type want struct {
 	gone     chan struct{} // closed once nobody needs it any more, or nobody has it
 	lost     bool          // nobody has it; set before gone is closed
 	progress atomic.Uint64 // grows with every part that arrives
-	chased   atomic.Bool   // somebody sees to its arrival
+	chased   bool          // somebody sees to its arrival; guarded by the depot
 	finish   sync.Once
 }
 
@@ -81,13 +81,24 @@ func (d *depot) round(n aggregator.Seq) string {
 	return filepath.Join(d.dir, strconv.FormatUint(uint64(n), 10))
 }
 
-// want registers a payload: somebody has to see to its arrival. A file left by an earlier life is checked before it is believed.
-func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq) (*want, error) {
+// want registers a payload. With chase, first reports that nobody has seen to its arrival so far: the caller then does. A file left by an
+// earlier life is checked before it is believed.
+func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq, chase bool) (w *want, first bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if w := d.wants[h.Payload]; w != nil {
-		return w, nil
+	w = d.wants[h.Payload]
+	if w == nil {
+		if w, err = d.register(h, n); err != nil {
+			return nil, false, err
+		}
 	}
+	first = chase && !w.chased
+	w.chased = w.chased || chase
+	return w, first, nil
+}
+
+// register makes a want. The caller holds the lock.
+func (d *depot) register(h *aggregator.SignedHeader, n aggregator.Seq) (*want, error) {
 	if err := os.MkdirAll(d.round(n), 0o700); err != nil {
 		return nil, fmt.Errorf("swarm: payloads: %w", err)
 	}

@@ -114,7 +114,7 @@ func (x *Exchange) stored(seq aggregator.Seq) (*offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := x.n.depot.want(&h, seq)
+	w, _, err := x.n.depot.want(&h, seq, false)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (x *Exchange) stored(seq aggregator.Seq) (*offer, error) {
 // store makes a contribution durable. After a power cut in between, a header without its payload may be left: then nothing was
 // sent yet, and stored says that there is no offer.
 func (x *Exchange) store(seq aggregator.Seq, c aggregator.Contribution) (*offer, error) {
-	w, err := x.n.depot.want(&c.SignedHeader, seq)
+	w, _, err := x.n.depot.want(&c.SignedHeader, seq, false)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func (x *Exchange) Open(ctx context.Context, h *aggregator.SignedHeader) (io.Rea
 	if h.Size > uint64(x.n.MaxPayload(h.Key.Fragment)) {
 		return nil, malformed("payload of %d bytes, at most %d make sense", h.Size, x.n.MaxPayload(h.Key.Fragment))
 	}
-	w, err := x.n.need(h, true)
+	w, err := x.n.know(h, true, true)
 	if err != nil {
 		return nil, err
 	}

@@ -157,16 +157,7 @@ func (n *Node) admit(author aggregator.PeerID, h *aggregator.SignedHeader) (*wan
 	if tip == nil || seq <= tip.Seq || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
 		return nil, errNotNow
 	}
-	w, err := n.know(h)
-	if err != nil {
-		return nil, err
-	}
-	if !n.Run.Paired(seq) {
-		n.chase(w, false)
-	} else if n.ledger.partner(h.Worker, seq) == n.signer.ID {
-		n.chase(w, true)
-	}
-	return w, nil
+	return n.know(h, n.reads(h.Worker, seq), n.Run.Paired(seq))
 }
 
 // round is the number of the round that a checked header belongs to.
@@ -180,30 +171,22 @@ func (n *Node) ahead() aggregator.Seq {
 	return 1 + aggregator.Seq(n.Run.Schedule.Delay/n.Run.Schedule.Stride())
 }
 
-// need registers a payload and sees to its arrival; urgent, if nobody is about to send it unasked.
-func (n *Node) need(h *aggregator.SignedHeader, urgent bool) (*want, error) {
-	w, err := n.know(h)
-	if err == nil {
-		n.chase(w, urgent)
-	}
-	return w, err
-}
-
-// know registers a payload.
-func (n *Node) know(h *aggregator.SignedHeader) (*want, error) {
-	w, err := n.depot.want(h, n.round(h))
+// know registers a payload, and with chase sees to its arrival; urgent, if nobody is about to send it unasked.
+func (n *Node) know(h *aggregator.SignedHeader, chase, urgent bool) (*want, error) {
+	w, first, err := n.depot.want(h, n.round(h), chase)
 	if err != nil {
 		n.broken(err)
 		return nil, fmt.Errorf("%w: %w", errNotNow, err)
 	}
+	if first {
+		n.spawn(func() { n.pursue(w, urgent) })
+	}
 	return w, nil
 }
 
-// chase sees to a payload's arrival, once.
-func (n *Node) chase(w *want, urgent bool) {
-	if !w.chased.Swap(true) {
-		n.spawn(func() { n.pursue(w, urgent) })
-	}
+// reads says whether this node has a use for a worker's payload of a round that is open: as far as it knows by now.
+func (n *Node) reads(author aggregator.PeerID, seq aggregator.Seq) bool {
+	return !n.Run.Paired(seq) || n.ledger.partner(author, seq) == n.signer.ID
 }
 
 // chasePartner sees to the arrival of what this node reads of a round of pairs, as soon as the log says what that is.
@@ -212,8 +195,8 @@ func (n *Node) chasePartner(seq aggregator.Seq) {
 		return
 	}
 	for _, w := range n.depot.of(seq) {
-		if n.ledger.partner(w.header.Worker, seq) == n.signer.ID {
-			n.chase(w, true)
+		if n.reads(w.header.Worker, seq) {
+			_, _ = n.know(&w.header, true, true) // an error ends the node
 		}
 	}
 }
@@ -255,7 +238,7 @@ func (n *Node) take(c *aggregator.Certificate) (known bool, err error) {
 		return known, err
 	}
 	dropped := n.depot.sweep(func(w *want) bool {
-		return w.isHere() || w.seq > c.Seq || w.chased.Load() && n.counted(w, c)
+		return w.isHere() || w.seq > c.Seq || w.chased && n.counted(w, c)
 	})
 	for _, w := range dropped {
 		if !n.counted(w, c) {

@@ -228,4 +228,3 @@ func TestPairsFloodNothing(t *testing.T) {
 type slicesReader int
 
 func (r slicesReader) Read(p []byte) (int, error) { return len(p), nil }
-
