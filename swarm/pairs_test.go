@@ -194,7 +194,7 @@ func TestHeadersWithoutPayloads(t *testing.T) {
 		for i := range w.exchanges {
 			go func() { _ = w.exchanges[i].Offer(ctx, w.contribution(i+1, s, 1000)) }()
 		}
-		if c, err = w.home.Certificate(ctx, s); err != nil {
+		if _, err := w.home.Certificate(ctx, s); err != nil {
 			t.Fatal(err)
 		}
 	}
