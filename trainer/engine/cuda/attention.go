@@ -24,14 +24,13 @@ type heads struct {
 // passes are a set of kernels for heads of one width, with what attention.cu says of their tiles.
 type passes struct {
 	attend, keys, queries string
-	own                   int // queries of a block in attend; the gradient's have 64 rows
-	step                  int // rows of the gradient's tiles of the other side; attend's have 64
+	own                   int // rows of a block
 }
 
 var passesOf = map[int]passes{
-	32:  {"attend_32", "attend_keys_32", "attend_queries_32", 128, 64},
-	64:  {"attend_64", "attend_keys_64", "attend_queries_64", 128, 64},
-	128: {"attend_128", "attend_keys_128", "attend_queries_128", 64, 32},
+	32:  {"attend_32", "attend_keys_32", "attend_queries_32", 128},
+	64:  {"attend_64", "attend_keys_64", "attend_queries_64", 128},
+	128: {"attend_128", "attend_keys_128", "attend_queries_128", 64},
 }
 
 // columns are the heads of a packed matrix of bfloat16: a row is ld elements, a head in it each. addr and both are multiples of 8 elements.
@@ -92,7 +91,7 @@ func (e *Engine) Attend(y, lse, qkv engine.Buf, a engine.Attention) {
 	if !ok {
 		return
 	}
-	const step = 64
+	const step = 64 // keys of a tile
 	grid := driver.Dim{X: ceil(a.Time, h.own), Y: a.Batch * a.Heads, Z: 1}
 	e.launch(h.attend, grid, attentionTeam, (h.own+4*step)*h.wide*2, at(y), at(lse), at(h.q), at(h.k),
 		address(h.v.addr), i32(h.v.ld), i32(h.v.each), i32(a.Time), i32(a.Heads), i32(a.KVHeads), i32(a.HeadDim), f32(h.scale()), how(y, a.HeadDim, false))
@@ -110,15 +109,15 @@ func (e *Engine) AttendGrad(dqkv, dy, y, lse, qkv engine.Buf, a engine.Attention
 	e.launch("attend_mean", blocks(ceil(rows*a.Heads, flat/32)), flat, 0, at(mean), address(g.addr), at(y), half(y), i32(g.ld), i32(g.each),
 		i32(rows), i32(a.Time), i32(a.Heads), i32(d))
 
-	const own = 64
+	const step = 32 // rows of a tile of the other side
 	pass := func(kernel string, heads, shared int) {
-		grid := driver.Dim{X: ceil(a.Time, own), Y: a.Batch * heads, Z: 1}
+		grid := driver.Dim{X: ceil(a.Time, h.own), Y: a.Batch * heads, Z: 1}
 		e.launch(kernel, grid, attentionTeam, shared, at(dqkv), at(h.q), at(h.k), address(h.v.addr), address(g.addr), at(lse), at(mean),
 			at(h.rope.cos), at(h.rope.sin), i32(h.v.ld), i32(h.v.each), i32(g.ld), i32(g.each), i32(a.Time), i32(a.Heads), i32(a.KVHeads), i32(d),
 			f32(h.scale()), how(dqkv, d/2, false))
 	}
-	tiles := (2*own + 4*h.step) * h.wide * 2
-	pass(h.keys, a.KVHeads, tiles+4*h.step*4)
+	tiles := (2*h.own + 4*step) * h.wide * 2
+	pass(h.keys, a.KVHeads, tiles+4*step*4)
 	pass(h.queries, a.Heads, tiles)
 }
 

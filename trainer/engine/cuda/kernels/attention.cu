@@ -7,8 +7,10 @@
 // of queries: turning them on each load would cost more than the extra trip through memory. Gradients are turned back on
 // their way out. Values and dy are read where they lie if they are bfloat16, aligned to 16 bytes, else from copies.
 //
-// A block has four warps, and 64 or 128 rows of its own; it walks over the other side in tiles, two in shared memory: one in
-// use, one on its way. Scores are in units of ln 2 inside (exp2 is one instruction).
+// A block has four warps, and `own` rows, 128 or 64; it walks over the other side in tiles of `step` rows, two in shared memory: one
+// in use, one on its way. Where a warp has two strips of 16 rows, what it loads serves four mma, else two, and shared memory is
+// the limit on an H100 rather than the tensor cores: 64 rows are for heads of 128, whose results would not fit the registers.
+// Scores are in units of ln 2 inside (exp2 is one instruction).
 #include "tile.h"
 
 constexpr int team = 128;
@@ -42,31 +44,41 @@ extern "C" KERNEL attend_rotate(u16 *to, const void *from, int half, int ld, int
 }
 EXPORT(attend_rotate)
 
-// fragments loads 16 rows of a tile as left factors.
-template <class T, int wide> DEVICE void fragments(u32 (*f)[4], Shared tile, int row) {
-	UNROLL for (int t = 0; t < wide / 16; t++) T::template left<true>(f[t], tile, row, 16 * t);
-}
-
-// scores: s[16, n] += rows·tileᵀ, rows as fragments.
-template <class T, int wide, int n> DEVICE void scores(float (*s)[4], const u32 (*rows)[4], Shared tile) {
-	UNROLL for (int t = 0; t < wide / 16; t++) UNROLL for (int j = 0; j < n / 16; j++) {
-		u32 f[4];
-		T::template right<true>(f, tile, 16 * j, 16 * t);
-		mma_sync(s[2 * j], rows[t], f);
-		mma_sync(s[2 * j + 1], rows[t], f + 2);
+// A warp has `strips` times 16 rows; what it loads of a tile of the other side serves them all.
+//
+// scores: s[strips][16, n] += rows·tileᵀ. rows(f, i, t) gives strip i's left factor of the 16 terms from 16·t on. Two tiles of one
+// kind that lie one behind the other are one with twice the rows: the second starts at row `skip`, a constant.
+template <class T, int wide, int n, int strips, class Rows> DEVICE void scores(float (*s)[n / 8][4], Shared tile, int skip, Rows rows) {
+	UNROLL for (int t = 0; t < wide / 16; t++) {
+		u32 left[strips][4];
+		UNROLL for (int i = 0; i < strips; i++) rows(left[i], i, t);
+		UNROLL for (int j = 0; j < n / 16; j++) {
+			u32 right[4];
+			T::template right<true>(right, tile, skip + 16 * j, 16 * t);
+			UNROLL for (int i = 0; i < strips; i++) {
+				mma_sync(s[i][2 * j], left[i], right);
+				mma_sync(s[i][2 * j + 1], left[i], right + 2);
+			}
+		}
 	}
 }
 
-// weighted: x[16, wide] += s·tile, s [16, n] as scores leaves it.
-template <class T, int wide, int n> DEVICE void weighted(float (*x)[4], const float (*s)[4], Shared tile) {
+// weighted: x[strips][16, wide] += s·tile, s as scores leaves it.
+template <class T, int wide, int n, int strips> DEVICE void weighted(float (*x)[wide / 8][4], const float (*s)[n / 8][4], Shared tile, int skip) {
 	UNROLL for (int t = 0; t < n / 16; t++) {
-		const float *lo = s[2 * t], *hi = s[2 * t + 1];
-		const u32 f[4] = {narrow2(lo[0], lo[1]), narrow2(lo[2], lo[3]), narrow2(hi[0], hi[1]), narrow2(hi[2], hi[3])};
+		u32 left[strips][4];
+		UNROLL for (int i = 0; i < strips; i++) {
+			const float *lo = s[i][2 * t], *hi = s[i][2 * t + 1];
+			left[i][0] = narrow2(lo[0], lo[1]), left[i][1] = narrow2(lo[2], lo[3]);
+			left[i][2] = narrow2(hi[0], hi[1]), left[i][3] = narrow2(hi[2], hi[3]);
+		}
 		UNROLL for (int j = 0; j < wide / 16; j++) {
-			u32 g[4];
-			T::template right<false>(g, tile, 16 * j, 16 * t);
-			mma_sync(x[2 * j], f, g);
-			mma_sync(x[2 * j + 1], f, g + 2);
+			u32 right[4];
+			T::template right<false>(right, tile, 16 * j, skip + 16 * t);
+			UNROLL for (int i = 0; i < strips; i++) {
+				mma_sync(x[i][2 * j], left[i], right);
+				mma_sync(x[i][2 * j + 1], left[i], right + 2);
+			}
 		}
 	}
 }
@@ -132,9 +144,10 @@ template <int wide, int own> DEVICE void attend(void *y, float *lse, const u16 *
 	copy(0);
 	copy_wait<0>();
 	barrier();
-	const int first = q0 + warp() * 16 * strips;
-	u32 rows[strips][wide / 16][4];
-	UNROLL for (int i = 0; i < strips; i++) fragments<Q, wide>(rows[i], memory, first - q0 + 16 * i);
+	const int first = q0 + warp() * 16 * strips; // the warp's first query
+	u32 queries[strips][wide / 16][4];
+	UNROLL for (int i = 0; i < strips; i++)
+		UNROLL for (int n = 0; n < wide / 16; n++) Q::template left<true>(queries[i][n], memory, first - q0 + 16 * i, 16 * n);
 
 	const float unit = scale * log2e, low = -__builtin_inff();
 	float out[strips][wide / 8][4] = {}, top[strips][2], sum[strips][2];
@@ -143,33 +156,33 @@ template <int wide, int own> DEVICE void attend(void *y, float *lse, const u16 *
 		copy_wait<0>();
 		barrier();
 		copy(t + 1);
+		if (t * step >= first + 16 * strips)
+			continue; // all keys of the tile lie behind the warp's queries
 		const Shared at = ring + t % 2 * (2 * K::bytes);
-		UNROLL for (int i = 0; i < strips; i++) {
-			const int from = first + 16 * i; // the strip's first query
-			if (t * step >= from + 16)
-				continue; // all keys of the tile lie behind
-			float s[step / 8][4] = {};
-			scores<K, wide, step>(s, rows[i], at);
-			if (t * step + step > from)
-				UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 0; c < 4; c++)
-					if (t * step + 8 * j + lane() % 4 * 2 + c % 2 > from + lane() / 4 + c / 2 * 8)
-						s[j][c] = low;
-			UNROLL for (int r = 0; r < 2; r++) {
-				float most = top[i][r], add = 0;
-				UNROLL for (int j = 0; j < step / 8; j++) most = max_(most, max_(s[j][2 * r], s[j][2 * r + 1]));
-				most = max_(most, shuffle_xor_sync(most, 1));
-				most = max_(most, shuffle_xor_sync(most, 2)); // finite: no query is without keys in the first tile
-				const float fade = exp2_((top[i][r] - most) * unit), base = most * unit;
-				top[i][r] = most;
-				UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 2 * r; c < 2 * r + 2; c++) {
-					s[j][c] = exp2_(fma_(s[j][c], unit, -base));
-					add += s[j][c];
-				}
-				sum[i][r] = sum[i][r] * fade + add;
-				UNROLL for (int j = 0; j < wide / 8; j++) out[i][j][2 * r] *= fade, out[i][j][2 * r + 1] *= fade;
+		float s[strips][step / 8][4] = {};
+		scores<K, wide, step, strips>(s, at, 0, [&](u32 *f, int i, int n) { UNROLL for (int r = 0; r < 4; r++) f[r] = queries[i][n][r]; });
+		if (t * step + step > first)
+			UNROLL for (int i = 0; i < strips; i++) UNROLL for (int r = 0; r < 2; r++) {
+				const int last = first + 16 * i + lane() / 4 + 8 * r - t * step - lane() % 4 * 2; // key of the tile, from the lane's on
+				UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 0; c < 2; c++)
+					if (8 * j + c > last)
+						s[i][j][2 * r + c] = low;
 			}
-			weighted<K, wide, step>(out[i], s, at + K::bytes);
+		UNROLL for (int i = 0; i < strips; i++) UNROLL for (int r = 0; r < 2; r++) {
+			float most = top[i][r], add = 0;
+			UNROLL for (int j = 0; j < step / 8; j++) most = max_(most, max_(s[i][j][2 * r], s[i][j][2 * r + 1]));
+			most = max_(most, shuffle_xor_sync(most, 1));
+			most = max_(most, shuffle_xor_sync(most, 2)); // finite: every query has a key in the first tile
+			const float fade = exp2_((top[i][r] - most) * unit), base = most * unit;
+			top[i][r] = most;
+			UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 2 * r; c < 2 * r + 2; c++) {
+				s[i][j][c] = exp2_(fma_(s[i][j][c], unit, -base));
+				add += s[i][j][c];
+			}
+			sum[i][r] = fma_(sum[i][r], fade, add);
+			UNROLL for (int j = 0; j < wide / 8; j++) out[i][j][2 * r] *= fade, out[i][j][2 * r + 1] *= fade;
 		}
+		weighted<K, wide, step, strips>(out, s, at, step);
 	}
 
 	barrier();
@@ -224,21 +237,21 @@ EXPORT(attend_mean)
 		int ldv, int headv, int lddy, int headdy, int time, int heads, int kvheads, int d, float scale, int how
 #define GRADIENT_NAMES dqkv, q, k, v, dy, lse, mean, cos, sin, ldv, headv, lddy, headdy, time, heads, kvheads, d, scale, how
 
-// attend_keys: dk and dv of 64 keys of one key head, over all its query heads and the queries from the keys on, `step` at a time.
+// attend_keys: dk and dv of `own` keys of one key head, over all its query heads and the queries from the keys on, `step` at a time.
 // Scores are transposed here: a row is a key. The grid is [tiles of keys, batch·kvheads].
-template <int wide, int step> DEVICE void attend_keys(GRADIENT_ARGS) {
-	constexpr int own = 64;
+template <int wide, int own, int step> DEVICE void attend_keys(GRADIENT_ARGS) {
+	constexpr int strips = own / 64;
 	using K = Tile<own, wide>;
 	using Q = Tile<step, wide>;
-	constexpr int turn = 2 * Q::bytes + 2 * 4 * step; // q, dy, lse, mean
+	constexpr int half = 2 * Q::bytes + 2 * 4 * step; // of the ring: q, dy, lse, mean
 	const int b = block_y() / kvheads, kv = block_y() % kvheads, group = heads / kvheads, k0 = block_x() * own;
-	const int first = k0 / step, tiles = (time + step - 1) / step - first;
+	const int begin = k0 / step, tiles = (time + step - 1) / step - begin;
 
 	const Shared memory = shared_address(dynamic_shared()), ring = memory + 2 * K::bytes;
 	auto copy = [&](int n) {
 		if (n < group * tiles) {
-			const Shared to = ring + n % 2 * turn;
-			const int h = kv * group + n / tiles, t0 = (first + n % tiles) * step;
+			const Shared to = ring + n % 2 * half;
+			const int h = kv * group + n / tiles, t0 = (begin + n % tiles) * step;
 			const long long row = b * time + t0;
 			Q::template copy<team>(to, q + (row * heads + h) * wide, heads * wide, time - t0, wide);
 			Q::template copy<team>(to + Q::bytes, dy + row * lddy + h * headdy, lddy, time - t0, d);
@@ -255,43 +268,51 @@ template <int wide, int step> DEVICE void attend_keys(GRADIENT_ARGS) {
 	K::template copy<team>(memory + K::bytes, v + (long long)(b * time + k0) * ldv + kv * headv, ldv, time - k0, d);
 	copy(0);
 
-	const int from = k0 + warp() * 16;
+	const int first = k0 + warp() * 16 * strips; // the warp's first key
+	const Shared mine = memory + warp() * 16 * strips * K::line;
 	const float unit = scale * log2e;
-	float dk[wide / 8][4] = {}, dv[wide / 8][4] = {};
+	float dk[strips][wide / 8][4] = {}, dv[strips][wide / 8][4] = {};
 	for (int n = 0; n < group * tiles; n++) {
 		copy_wait<0>();
 		barrier();
 		copy(n + 1);
-		const Shared at = ring + n % 2 * turn;
-		const float *logs = (const float *)(dynamic_shared() + 2 * K::bytes + n % 2 * turn + 2 * Q::bytes), *means = logs + step;
-		const int t0 = (first + n % tiles) * step;
-		float p[step / 8][4] = {}, ds[step / 8][4] = {};
-		u32 rows[wide / 16][4];
-		fragments<K, wide>(rows, memory, from - k0);
-		scores<Q, wide, step>(p, rows, at);
-		fragments<K, wide>(rows, memory + K::bytes, from - k0);
-		scores<Q, wide, step>(ds, rows, at + Q::bytes);
-		UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 0; c < 4; c++) {
-			const int i = 8 * j + lane() % 4 * 2 + c % 2, key = from + lane() / 4 + c / 2 * 8;
-			p[j][c] = t0 + i < key ? 0.f : exp2_(fma_(p[j][c], unit, -logs[i] * log2e)); // past the end q, dy and so all is 0
-			ds[j][c] = p[j][c] * (ds[j][c] - means[i]);
+		const int t0 = (begin + n % tiles) * step;
+		if (t0 + step <= first)
+			continue; // all queries of the tile lie before the warp's keys
+		const int turn = n % 2 * half;
+		const float *logs = (const float *)(dynamic_shared() + 2 * K::bytes + turn + 2 * Q::bytes) + lane() % 4 * 2, *means = logs + step;
+		const Shared at = ring + turn;
+		float p[strips][step / 8][4] = {}, ds[strips][step / 8][4] = {};
+		scores<Q, wide, step, strips>(p, at, 0, [&](u32 *f, int i, int t) { K::template left<true>(f, mine, 16 * i, 16 * t); });
+		scores<Q, wide, step, strips>(ds, at, step, [&](u32 *f, int i, int t) { K::template left<true>(f, mine, own + 16 * i, 16 * t); });
+		const int begins = first + lane() / 4 - t0 - lane() % 4 * 2; // the lane's first key's first query, from the lane's on
+		UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 0; c < 2; c++) {
+			const float log = logs[8 * j + c] * log2e, mean = means[8 * j + c];
+			UNROLL for (int i = 0; i < strips; i++) UNROLL for (int r = 0; r < 2; r++) {
+				float &w = p[i][j][2 * r + c], &g = ds[i][j][2 * r + c];
+				w = 8 * j + c - 16 * i - 8 * r < begins ? 0.f : exp2_(fma_(w, unit, -log)); // past the end of time q and dy are 0, and so is all that is added
+				g = w * (g - mean);
+			}
 		}
-		weighted<Q, wide, step>(dv, p, at + Q::bytes);
-		weighted<Q, wide, step>(dk, ds, at);
+		weighted<Q, wide, step, strips>(dv, p, at, step);
+		weighted<Q, wide, step, strips>(dk, ds, at, 0);
 	}
 
 	barrier();
+	const int ld = (heads + 2 * kvheads) * d;
 	float *room = (float *)dynamic_shared() + warp() * 16 * wide;
-	UNROLL for (int j = 0; j < wide / 8; j++) UNROLL for (int c = 0; c < 4; c++) dk[j][c] *= scale;
-	const int ld = (heads + 2 * kvheads) * d, time0 = from < time ? from * (d / 2) : 0;
-	const long long to = (long long)(b * time + from) * ld + (heads + kv) * d;
-	put<wide>(dqkv, to, ld, time - from, d, dk, room, cos + time0, sin + time0, how);
-	put<wide>(dqkv, to + kvheads * d, ld, time - from, d, dv, room, nullptr, nullptr, how);
+	UNROLL for (int i = 0; i < strips; i++) {
+		const int row = first + 16 * i, turned = row < time ? row * (d / 2) : 0;
+		UNROLL for (int j = 0; j < wide / 8; j++) UNROLL for (int c = 0; c < 4; c++) dk[i][j][c] *= scale;
+		const long long to = (long long)(b * time + row) * ld + (heads + kv) * d;
+		put<wide>(dqkv, to, ld, time - row, d, dk[i], room, cos + turned, sin + turned, how);
+		put<wide>(dqkv, to + kvheads * d, ld, time - row, d, dv[i], room, nullptr, nullptr, how);
+	}
 }
 
-// attend_queries: dq of 64 queries of one head, over the keys up to them, `step` at a time. The grid is as attend's.
-template <int wide, int step> DEVICE void attend_queries(GRADIENT_ARGS) {
-	constexpr int own = 64;
+// attend_queries: dq of `own` queries of one head, over the keys up to them, `step` at a time. The grid is as attend's.
+template <int wide, int own, int step> DEVICE void attend_queries(GRADIENT_ARGS) {
+	constexpr int strips = own / 64;
 	using Q = Tile<own, wide>;
 	using K = Tile<step, wide>;
 	const int b = block_y() / heads, h = block_y() % heads, kv = h / (heads / kvheads);
@@ -312,50 +333,51 @@ template <int wide, int step> DEVICE void attend_queries(GRADIENT_ARGS) {
 	Q::template copy<team>(memory + Q::bytes, dy + (long long)(b * time + q0) * lddy + h * headdy, lddy, time - q0, d);
 	copy(0);
 
-	const int from = q0 + warp() * 16;
+	const int first = q0 + warp() * 16 * strips; // the warp's first query
+	const Shared mine = memory + warp() * 16 * strips * Q::line;
 	const float unit = scale * log2e;
-	float logs[2], means[2];
-	UNROLL for (int r = 0; r < 2; r++) {
-		const int row = from + lane() / 4 + 8 * r;
+	float logs[strips][2], means[strips][2];
+	UNROLL for (int i = 0; i < strips; i++) UNROLL for (int r = 0; r < 2; r++) {
+		const int row = first + 16 * i + lane() / 4 + 8 * r;
 		const long long at = (long long)block_y() * time + row;
-		logs[r] = row < time ? lse[at] * log2e : 0.f, means[r] = row < time ? mean[at] : 0.f;
+		logs[i][r] = row < time ? lse[at] * log2e : 0.f, means[i][r] = row < time ? mean[at] : 0.f;
 	}
-	float dq[wide / 8][4] = {};
+	float dq[strips][wide / 8][4] = {};
 	for (int t = 0; t < tiles; t++) {
 		copy_wait<0>();
 		barrier();
 		copy(t + 1);
-		if (t * step >= from + 16)
-			continue; // all keys of the tile lie behind
+		if (t * step >= first + 16 * strips)
+			continue; // all keys of the tile lie behind the warp's queries
 		const Shared at = ring + t % 2 * (2 * K::bytes);
-		float p[step / 8][4] = {}, ds[step / 8][4] = {};
-		u32 rows[wide / 16][4];
-		fragments<Q, wide>(rows, memory, from - q0);
-		scores<K, wide, step>(p, rows, at);
-		fragments<Q, wide>(rows, memory + Q::bytes, from - q0);
-		scores<K, wide, step>(ds, rows, at + K::bytes);
-		UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 0; c < 4; c++) {
-			const int key = t * step + 8 * j + lane() % 4 * 2 + c % 2, row = from + lane() / 4 + c / 2 * 8;
-			const float w = row < key ? 0.f : exp2_(fma_(p[j][c], unit, -logs[c / 2]));
-			ds[j][c] = w * (ds[j][c] - means[c / 2]);
+		float p[strips][step / 8][4] = {}, ds[strips][step / 8][4] = {};
+		scores<K, wide, step, strips>(p, at, 0, [&](u32 *f, int i, int n) { Q::template left<true>(f, mine, 16 * i, 16 * n); });
+		scores<K, wide, step, strips>(ds, at, step, [&](u32 *f, int i, int n) { Q::template left<true>(f, mine, own + 16 * i, 16 * n); });
+		const int last = first + lane() / 4 - t * step - lane() % 4 * 2; // the lane's first query's last key, from the lane's on
+		UNROLL for (int i = 0; i < strips; i++) UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 0; c < 4; c++) {
+			const float w = 8 * j + c % 2 - 16 * i - c / 2 * 8 > last ? 0.f : exp2_(fma_(p[i][j][c], unit, -logs[i][c / 2]));
+			ds[i][j][c] = w * (ds[i][j][c] - means[i][c / 2]);
 		}
-		weighted<K, wide, step>(dq, ds, at);
+		weighted<K, wide, step, strips>(dq, ds, at, 0);
 	}
 
 	barrier();
+	const int ld = (heads + 2 * kvheads) * d;
 	float *room = (float *)dynamic_shared() + warp() * 16 * wide;
-	UNROLL for (int j = 0; j < wide / 8; j++) UNROLL for (int c = 0; c < 4; c++) dq[j][c] *= scale;
-	const int ld = (heads + 2 * kvheads) * d, time0 = from < time ? from * (d / 2) : 0;
-	put<wide>(dqkv, (long long)(b * time + from) * ld + h * d, ld, time - from, d, dq, room, cos + time0, sin + time0, how);
+	UNROLL for (int i = 0; i < strips; i++) {
+		const int row = first + 16 * i, turned = row < time ? row * (d / 2) : 0;
+		UNROLL for (int j = 0; j < wide / 8; j++) UNROLL for (int c = 0; c < 4; c++) dq[i][j][c] *= scale;
+		put<wide>(dqkv, (long long)(b * time + row) * ld + h * d, ld, time - row, d, dq[i], room, cos + turned, sin + turned, how);
+	}
 }
 
-#define ATTEND_GRADIENT(pass, wide, step) \
-	extern "C" KERNEL __launch_bounds__(team, 2) pass##_##wide(GRADIENT_ARGS) { pass<wide, step>(GRADIENT_NAMES); } \
+#define ATTEND_GRADIENT(pass, wide, own, step) \
+	extern "C" KERNEL __launch_bounds__(team, 2) pass##_##wide(GRADIENT_ARGS) { pass<wide, own, step>(GRADIENT_NAMES); } \
 	EXPORT(pass##_##wide)
 
-ATTEND_GRADIENT(attend_keys, 32, 64)
-ATTEND_GRADIENT(attend_keys, 64, 64)
-ATTEND_GRADIENT(attend_keys, 128, 32)
-ATTEND_GRADIENT(attend_queries, 32, 64)
-ATTEND_GRADIENT(attend_queries, 64, 64)
-ATTEND_GRADIENT(attend_queries, 128, 32)
+ATTEND_GRADIENT(attend_keys, 32, 128, 32)
+ATTEND_GRADIENT(attend_keys, 64, 128, 32)
+ATTEND_GRADIENT(attend_keys, 128, 64, 32)
+ATTEND_GRADIENT(attend_queries, 32, 128, 32)
+ATTEND_GRADIENT(attend_queries, 64, 128, 32)
+ATTEND_GRADIENT(attend_queries, 128, 64, 32)

@@ -81,6 +81,8 @@ DEVICE Shared shared_address(const void *p) { return (u32)__cvta_generic_to_shar
 #else
 DEVICE Shared shared_address(const void *p) { return (u32)(u64)(const __attribute__((address_space(3))) void *)p; }
 #endif
+// turned is p with those bits flipped, which lie within what p is aligned to but for a place in it.
+DEVICE Shared turned(Shared p, int bits) { return p ^ bits; }
 
 // mma_sync: d[16,8] += a[16,16]·b[16,8] over a warp, bfloat16 to F32, in the fragments of PTX's mma.m16n8k16: with
 // g = lane/4, t = lane%4, a = {(g,2t) (g+8,2t) (g,2t+8) (g+8,2t+8)}, b = {(2t,g) (2t+8,g)}, d = {(g,2t) (g,2t+1) (g+8,2t) (g+8,2t+1)};

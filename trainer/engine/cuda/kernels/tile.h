@@ -4,45 +4,53 @@
 
 // Tile is `rows` rows of `cols` bfloat16, cut into chunks of 16 bytes. Eight rows of one chunk, which is what a load of
 // matrices reads, would meet in one of the eight groups of banks; so the place of a chunk is turned by its row, and they
-// meet in all eight.
+// meet in all eight. Tiles lie at multiples of 128 bytes.
+//
+// Addresses are built so that little of them is kept in registers: what depends on the lane is one number for all loads of a
+// pattern, and what depends on the place is a constant to be added or, within 128 bytes, to be turned by.
 template <int rows, int cols> struct Tile {
-	static constexpr int chunks = cols / 8, bytes = rows * cols * 2;
+	static constexpr int chunks = cols / 8, line = 16 * chunks, bytes = rows * line;
 	static_assert(chunks == 4 || chunks % 8 == 0, "a row is 64 bytes or a multiple of 128");
 
-	static DEVICE_MEMBER int at(int row, int chunk) {
-		const int turn = chunks == 4 ? row >> 1 & 3 : row & 7;
-		return (row * chunks + (chunk ^ turn)) * 16;
-	}
+	static DEVICE_MEMBER int at(int row, int chunk) { return row * line + (chunk ^ (chunks == 4 ? row >> 1 & 3 : row & 7)) * 16; }
 
 	// copy queues the copy of a matrix whose rows lie ld elements apart, ld a multiple of 8 and `from` aligned to 16 bytes.
 	// It has high rows and wide columns, which may be more than the tile holds, or none; the tile is filled up with zeros,
 	// and nothing outside the matrix is read. All `team` threads of the block share the work.
-	template <int team> static DEVICE_MEMBER void copy(Shared to, const u16 *from, long long ld, int high, int wide) {
-		static_assert(rows * chunks % team == 0 || rows * chunks < team, "threads share evenly");
-		UNROLL for (int n = 0; n < (rows * chunks + team - 1) / team; n++) {
-			const int i = n * team + thread(), row = i / chunks, chunk = i % chunks;
-			if (rows * chunks < team && i >= rows * chunks)
-				return;
-			const int left = row < high ? 2 * (wide - 8 * chunk) : 0, take = left < 0 ? 0 : left < 16 ? left : 16;
-			copy_async(to + at(row, chunk), take ? from + row * ld + 8 * chunk : from, take);
+	template <int team> static DEVICE_MEMBER void copy(Shared to, const u16 *from, int ld, int high, int wide) {
+		constexpr int step = team / chunks; // rows
+		static_assert(step % 8 == 0 && rows % step == 0, "a thread's chunks are turned alike");
+		const int row = thread() / chunks, chunk = thread() % chunks;
+		const int left = 2 * wide - 16 * chunk, take = left < 0 ? 0 : left < 16 ? left : 16;
+		to += at(row, chunk);
+		from += (long long)row * ld + 8 * chunk;
+		UNROLL for (int n = 0; n < rows / step; n++) {
+			copy_async(to + n * step * line, from, row + n * step < high ? take : 0);
+			from += (long long)step * ld;
 		}
 	}
 
 	// A factor of a product is upright if its sums run along the rows of the tile, else lying. left loads 16 rows of the left
-	// factor from `row` on and 16 terms from `term` on; right 16 columns of the right factor, as two fragments of 8.
+	// factor from `row` on and 16 terms from `term` on; right 16 columns of the right factor, as two fragments of 8. Both start
+	// at multiples of 16.
 	template <bool upright> static DEVICE_MEMBER void left(u32 *f, Shared tile, int row, int term) {
-		const int l = lane();
 		if (upright)
-			load_matrices_sync(f, tile + at(row + l % 16, term / 8 + l / 16));
+			load_matrices_sync(f, place(tile + down(), row, term));
 		else
-			load_matrices_transposed_sync(f, tile + at(term + l % 8 + l / 16 * 8, row / 8 + l / 8 % 2));
+			load_matrices_transposed_sync(f, place(tile + across(), term, row));
 	}
 	template <bool upright> static DEVICE_MEMBER void right(u32 *f, Shared tile, int column, int term) {
-		const int l = lane();
 		if (upright)
-			load_matrices_sync(f, tile + at(column + l % 8 + l / 16 * 8, term / 8 + l / 8 % 2));
+			load_matrices_sync(f, place(tile + across(), column, term));
 		else
-			load_matrices_transposed_sync(f, tile + at(term + l % 16, column / 8 + l / 16));
+			load_matrices_transposed_sync(f, place(tile + down(), term, column));
+	}
+
+	// down and across are the lane's row among four matrices: the second one below the first, or beside it.
+	static DEVICE_MEMBER int down() { return at(lane() % 16, lane() / 16); }
+	static DEVICE_MEMBER int across() { return at(lane() % 8 + lane() / 16 * 8, lane() / 8 % 2); }
+	static DEVICE_MEMBER Shared place(Shared p, int row, int column) {
+		return turned(p, column * 2 % 128) + row * line + column * 2 / 128 * 128;
 	}
 };
 

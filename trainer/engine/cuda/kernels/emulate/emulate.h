@@ -107,6 +107,7 @@ DEVICE u32 narrow2(float lo, float hi) { return narrow1(lo) | narrow1(hi) << 16;
 DEVICE u8 *dynamic_shared() { return emulate::dynamic_memory; }
 typedef const u8 *Shared;
 DEVICE Shared shared_address(const void *p) { return (Shared)p; }
+DEVICE Shared turned(Shared p, int bits) { return (Shared)((uintptr_t)p ^ bits); }
 
 DEVICE void mma_sync(float *d, const u32 *a, const u32 *b) {
 	u32 words[10];
