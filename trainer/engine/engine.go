@@ -184,9 +184,11 @@ type Spender interface {
 
 // Options choose an engine.
 type Options struct {
-	Kind      string // auto, cpu, cuda, cuda:N (the GPU of that number), reference; auto takes the fastest that works and says which
+	Kind      string // auto, cpu, cuda (GPUs are dealt out to the workers), cuda:N (the GPU of that number), reference
 	Library   string // for cpu: "" (best found), onednn, openblas, accelerate, builtin, gonum
 	Precision string // of the products: fp32, bf16
 	Threads   int    // goroutines that share one call's work; 0 means 1
+	Worker    int    // for cuda: the worker of this process that the engine is for, from 0 on
 	Driver    string // for cuda: file of libcuda; "" means the environment's SKEIN_CUDA_DRIVER, else the system's
+	Remark    string // for cpu: what to add to the name, such as why no GPU is used
 }

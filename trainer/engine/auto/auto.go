@@ -2,28 +2,56 @@
 package auto
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/cpu"
+	"github.com/skein-train/skein/trainer/engine/cuda"
+	"github.com/skein-train/skein/trainer/engine/cuda/driver"
 	"github.com/skein-train/skein/trainer/engine/reference"
 )
 
-// Open returns the engine of the asked kind. "auto" is the fastest that this build knows, today cpu. What was asked
-// for and is not there is an error that says what to install.
+// Open returns the engine of the asked kind. "auto" is cuda where there is a GPU for it and the precision is bf16, else cpu;
+// the name says why a GPU that is there is not used. What was asked for by name and is not there is an error that says what
+// to install.
 func Open(o engine.Options) (engine.Engine, error) {
-	switch o.Kind {
-	case "", "auto", "cpu":
-		e, err := cpu.Open(o)
-		if err != nil {
-			return nil, err
-		}
-		return e, nil
-	case "reference":
+	switch kind, _, _ := strings.Cut(o.Kind, ":"); {
+	case kind == "cuda":
+		return opened(cuda.Open(o))
+	case o.Kind == "" || o.Kind == "auto":
+		return fastest(o)
+	case o.Kind == "cpu":
+		return opened(cpu.Open(o))
+	case o.Kind == "reference":
 		if o.Precision != "" && o.Precision != "fp32" {
 			return nil, fmt.Errorf("engine reference: precision %q: it computes in float64; choose fp32", o.Precision)
 		}
 		return reference.New(), nil
 	}
-	return nil, fmt.Errorf("engine %q: unknown; choose auto, cpu or reference", o.Kind)
+	return nil, fmt.Errorf("engine %q: unknown; choose auto, cpu, cuda, cuda:N or reference", o.Kind)
+}
+
+// opened keeps a nil engine from becoming an Engine that is not nil.
+func opened[E engine.Engine](e E, err error) (engine.Engine, error) {
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// fastest takes a GPU if there is one for the run.
+func fastest(o engine.Options) (engine.Engine, error) {
+	_, err := cuda.Find(o)
+	switch {
+	case err == nil && o.Precision == cuda.Precision:
+		o.Kind = "cuda"
+		return opened(cuda.Open(o))
+	case err == nil:
+		o.Remark = "a GPU is there, which computes in " + cuda.Precision + " only"
+	case !errors.Is(err, driver.ErrNoDriver):
+		o.Remark = "no GPU is used: " + err.Error()
+	}
+	return opened(cpu.Open(o))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/auto"
+	"github.com/skein-train/skein/trainer/engine/cuda/cudatest"
 )
 
 func TestOpen(t *testing.T) {
@@ -23,9 +24,41 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// A GPU is taken if it is there, new enough and the run is in its precision; what is in the way is told.
+func TestAutoTakesTheGPU(t *testing.T) {
+	file := cudatest.Emulated(t)
+	for name, c := range map[string]struct {
+		variable, value, precision string
+		want, says                 string
+	}{
+		"a GPU":         {precision: "bf16", want: "cuda: GPU 0 Emulated GPU 0 (sm_80) bf16"},
+		"fp32":          {precision: "fp32", want: "cpu: ", says: "a GPU is there, which computes in bf16 only"},
+		"an old GPU":    {"FAKE_CUDA_CAPABILITY", "75", "bf16", "cpu: ", "sm_75, at least sm_80"},
+		"an old driver": {"FAKE_CUDA_VERSION", "11020", "bf16", "cpu: ", "driver is too old"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.variable != "" {
+				cudatest.Setenv(t, c.variable, c.value)
+			}
+			e, err := auto.Open(engine.Options{Kind: "auto", Precision: c.precision, Driver: file})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(e.Name(), c.want) || !strings.Contains(e.Name(), c.says) {
+				t.Errorf("opened %q, want %q… with %q", e.Name(), c.want, c.says)
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for _, o := range []engine.Options{
-		{Kind: "cuda"},
+		{Kind: "cuda", Precision: "bf16", Driver: "/nonexistent/libcuda.so"},
+		{Kind: "cuda:x", Precision: "bf16"},
+		{Kind: "gpu"},
 		{Kind: "cpu", Library: "nonesuch"},
 		{Kind: "cpu", Precision: "fp8"},
 		{Kind: "cpu", Threads: -1},

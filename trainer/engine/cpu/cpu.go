@@ -55,6 +55,9 @@ func Open(o engine.Options) (*Engine, error) {
 		return nil, fmt.Errorf("cpu engine: %w", err)
 	}
 	e.name = fmt.Sprintf("cpu: %s%s, %s kernels, %s", what, why, e.k.Name, plural(threads, "thread"))
+	if o.Remark != "" {
+		e.name += " (" + o.Remark + ")"
+	}
 	e.class = engine.ClassCPU | digest(what+", "+e.k.Name+" kernels")
 	return e, nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,7 +57,10 @@ var (
 	_ engine.Fallible = (*Engine)(nil)
 )
 
-// Open opens a GPU: number 0, or N where the kind is "cuda:N". The error says in one sentence what is missing.
+// Precision is what engines of this kind compute in; see engine.Options.
+const Precision = "bf16"
+
+// Open opens the GPU that Find finds. The error says in one sentence what is missing.
 func Open(o engine.Options) (*Engine, error) {
 	e, err := open(o)
 	if err != nil {
@@ -66,14 +70,10 @@ func Open(o engine.Options) (*Engine, error) {
 }
 
 func open(o engine.Options) (*Engine, error) {
-	number, err := deviceNumber(o.Kind)
-	if err != nil {
-		return nil, err
-	}
-	if o.Precision != "bf16" {
+	if o.Precision != Precision {
 		return nil, fmt.Errorf("precision %q: products run on tensor cores in bfloat16; choose train.precision=bf16, or train.engine=cpu for fp32", o.Precision)
 	}
-	dev, err := device(o.Driver, number)
+	dev, err := Find(o)
 	if err != nil {
 		return nil, err
 	}
@@ -87,22 +87,15 @@ func open(o engine.Options) (*Engine, error) {
 	return e, nil
 }
 
-// deviceNumber reads "cuda" and "cuda:N".
-func deviceNumber(kind string) (int, error) {
-	_, number, found := strings.Cut(kind, ":")
-	if !found {
-		return 0, nil
+// Find is the GPU that Open would open: number N where the kind is "cuda:N", else one of those that Check lets pass, which are
+// dealt out to the workers.
+func Find(o engine.Options) (driver.Device, error) {
+	_, name, numbered := strings.Cut(o.Kind, ":")
+	number, err := strconv.Atoi(name)
+	if numbered && (err != nil || number < 0) {
+		return driver.Device{}, fmt.Errorf("%q names no GPU: want cuda, or cuda:N with N from 0 on", o.Kind)
 	}
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%q names no GPU: want cuda, or cuda:N with N from 0 on", kind)
-	}
-	return n, nil
-}
-
-// device finds a GPU that is new enough.
-func device(library string, number int) (driver.Device, error) {
-	d, err := driver.Open(library)
+	d, err := driver.Open(o.Driver)
 	if err != nil {
 		return driver.Device{}, err
 	}
@@ -110,11 +103,17 @@ func device(library string, number int) (driver.Device, error) {
 	if err != nil {
 		return driver.Device{}, err
 	}
-	if number >= len(all) {
-		return driver.Device{}, fmt.Errorf("there is no GPU %d: the driver sees %d, counted from 0", number, len(all))
+	if numbered {
+		if number >= len(all) {
+			return driver.Device{}, fmt.Errorf("there is no GPU %d: the driver sees %d, counted from 0", number, len(all))
+		}
+		return all[number], Check(all[number])
 	}
-	dev := all[number]
-	return dev, Check(dev)
+	good := slices.DeleteFunc(slices.Clone(all), func(dev driver.Device) bool { return Check(dev) != nil })
+	if len(good) == 0 {
+		return driver.Device{}, Check(all[0])
+	}
+	return good[o.Worker%len(good)], nil
 }
 
 // Check says whether the engine runs on a GPU. The error wraps ErrOldDevice.

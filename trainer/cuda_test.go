@@ -1,0 +1,77 @@
+package trainer
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"github.com/skein-train/skein/shards"
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/auto"
+	"github.com/skein-train/skein/trainer/engine/cuda"
+	"github.com/skein-train/skein/trainer/engine/cuda/cudatest"
+)
+
+// A model with every feature trains on the GPU, emulated if need be, along the loss curve of the CPU: both round to bfloat16
+// what flows into products, and add up in another order.
+func TestTrainsOnTheGPUAsOnTheCPU(t *testing.T) {
+	const n = 50 // steps
+	o := normed()
+	o.Model.HiddenSize, o.Model.IntermediateSize, o.Model.NumAttentionHeads = 32, 40, 2 // heads of 16: products read activations where they lie
+	o.Inner.LR = 2e-3
+	curve := func(kind string) (losses []float64, e engine.Engine, r *Replica) {
+		e, err := auto.Open(engine.Options{Kind: kind, Precision: "bf16", Driver: cudatest.Driver(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Engine = e
+		r = newReplica(t, o)
+		for range n {
+			loss, err := r.Step(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			losses = append(losses, loss)
+		}
+		return losses, e, r
+	}
+	want, cpu, _ := curve("cpu")
+	got, gpu, r := curve("cuda")
+	for i := range got {
+		if math.Abs(got[i]-want[i]) > 2e-2*want[i] {
+			t.Errorf("the loss of step %d is %.4f, on the CPU %.4f", i, got[i], want[i])
+		}
+	}
+	t.Logf("%s: loss %.4f to %.4f, on the CPU %.4f", gpu.Name(), got[0], got[n-1], want[n-1])
+	if s := gpu.(*cuda.Engine).Stats(); s.Fallbacks != 0 || s.Launches == 0 {
+		t.Errorf("%+v, want no fall-backs", s)
+	}
+
+	// What goes in and out between rounds.
+	vecs, counters := r.Save()
+	saved := append([]float32(nil), vecs[0]...)
+	steps(t, r, 1)
+	if err := r.Load(vecs, counters); err != nil {
+		t.Fatal(err)
+	}
+	now, delta := make([]float32, r.Len()), make([]float32, r.Len())
+	r.Read(now, whole(r))
+	r.Delta(delta, saved, whole(r))
+	for i := range now {
+		if now[i] != saved[i] || delta[i] != 0 {
+			t.Fatalf("parameter %d is %g after Load, was %g", i, now[i], saved[i])
+		}
+	}
+	if err := r.Begin(shards.Seat{Count: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	if loss, err := r.Evaluate(context.Background(), saved, 0, 3); err != nil || !(loss < want[0]) {
+		t.Errorf("validation loss %g, %v", loss, err)
+	}
+	if err := gpu.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := cpu.Close(); err != nil {
+		t.Error(err)
+	}
+}
