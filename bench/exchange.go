@@ -22,7 +22,7 @@ type exchange struct {
 	elapsed  time.Duration // that the member knows of
 	ports    []*port
 	genesis  *aggregator.Certificate
-	payloads map[aggregator.Hash]*parcel
+	payloads map[aggregator.Hash]*parcel // by the hash of the header: two workers may send the same bytes
 }
 
 // parcel is a payload and when each host has it.
@@ -116,7 +116,7 @@ func (p *port) Offer(_ context.Context, c aggregator.Contribution) error {
 	round, _ := p.manifest.Schedule.Departs(c.Key.Departure)
 	sent := &parcel{bytes: c.Bytes, round: round, arrives: slices.Repeat([]time.Duration{never}, len(p.ports)+1)}
 	sent.arrives[p.host] = p.clock.now
-	p.payloads[c.Payload] = sent
+	p.payloads[c.Header.Hash()] = sent
 	p.bytes += int64(len(c.Bytes))
 	if p.manifest.Paired(round) {
 		p.meet(sent, &c.SignedHeader)
@@ -191,7 +191,7 @@ func (p *port) Tip() aggregator.Seq { return p.certs[len(p.certs)-1].Seq }
 
 // Open implements aggregator.Exchange: it waits until the payload has arrived.
 func (p *port) Open(_ context.Context, h *aggregator.SignedHeader) (io.ReadCloser, error) {
-	sent := p.payloads[h.Payload]
+	sent := p.payloads[h.Header.Hash()]
 	if sent == nil {
 		return nil, fmt.Errorf("payload %s is nowhere", h.Payload.Short())
 	}

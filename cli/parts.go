@@ -54,7 +54,11 @@ func scheduleOf(c configs.Config) aggregator.Schedule {
 
 func codecOf(c configs.Config) func(gradients.Layout, gradients.Fragment) (gradients.Codec, error) {
 	return func(l gradients.Layout, f gradients.Fragment) (gradients.Codec, error) {
-		return gradients.New(c.Sync.Codec, l, f)
+		codec, err := gradients.New(c.Sync.Codec, l, f)
+		if err == nil && c.Outer.Average == "senders" {
+			codec = gradients.BySender(codec)
+		}
+		return codec, err
 	}
 }
 

@@ -69,6 +69,7 @@ type Outer struct {
 	Optimizer string  `yaml:"optimizer" enum:"nesterov|sgd|adamw|sign" doc:"nesterov or sgd; ddp: adamw with the settings of inner; demo: sign"`
 	LR        float64 `yaml:"lr" range:"(0,10]" doc:"outer learning rate; unused by ddp"`
 	Momentum  float64 `yaml:"momentum" range:"[0,1)" doc:"outer momentum; unused by ddp and sgd"`
+	Average   string  `yaml:"average" enum:"all|senders" doc:"what a sum of sparse contributions is divided by, place by place: all who are counted, or the senders of that place"`
 	Delayed   int     `yaml:"delayed" range:"[0,4096]" doc:"contributions that share one step of the momentum, for method async: the number of workers (arXiv:2401.09135); 0 moves it with each"`
 }
 
@@ -132,7 +133,7 @@ func Default() Config {
 		Data: Data{Tokenizer: "byte", SeqLen: 128, ValFraction: 0.05},
 		Inner: Inner{Optimizer: "adamw", LR: 3e-3, Betas: [2]float64{0.9, 0.95}, Eps: 1e-8, Momentum: 0.95, WeightDecay: 0.1,
 			WarmupSteps: 100, Schedule: "cosine", MinLRRatio: 0.1, GradClip: 1, Joiners: "rewarm"},
-		Outer: Outer{Method: "diloco", Optimizer: "nesterov", LR: 1, Momentum: 0.5},
+		Outer: Outer{Method: "diloco", Optimizer: "nesterov", LR: 1, Momentum: 0.5, Average: "all"},
 		Sync:  Sync{Every: 20, Fragments: 1, Codec: "int8", MinPeers: 1, Deadline: time.Minute, Topology: "all"},
 		Train: Train{Steps: 400, BatchSize: 16, MicroBatchSize: 16, Recompute: "none", Engine: "auto", Precision: "fp32"},
 		Swarm: Swarm{LocalWorkers: 4, Listen: []string{"/ip4/0.0.0.0/tcp/0"}, Committee: 1},

@@ -3,6 +3,8 @@ package configs
 import (
 	"fmt"
 	"slices"
+
+	"github.com/skein-train/skein/internal/codecname"
 )
 
 // rules are what a training method asks of the run file: what they set where nobody wrote anything, and what must hold.
@@ -74,6 +76,7 @@ func (r *relations) method(c Config) {
 		m.check(r, c)
 	}
 	r.only(c, "sync.max_staleness", c.Sync.MaxStaleness != 0, "async")
+	r.average(c)
 	r.only(c, "outer.delayed", c.Outer.Delayed != 0, "async")
 	r.only(c, "sync.grace", c.Sync.Grace != 0, "elastic")
 	r.only(c, "sync.topology", c.Sync.Topology == "pair", "noloco")
@@ -84,6 +87,17 @@ func (r *relations) only(c Config, path string, set bool, methods ...string) {
 	if set && !slices.Contains(methods, c.Outer.Method) {
 		r.fail(path+" outer.method", fmt.Sprintf("%s belongs to outer.method %s, this is %s", path, methods[0], c.Outer.Method), "set outer.method to "+methods[0]+", or leave it out")
 	}
+}
+
+// average refuses a mean over senders where every place has the same ones, and where the method has a mean of its own.
+func (r *relations) average(c Config) {
+	if c.Outer.Average != "senders" {
+		return
+	}
+	if name, err := codecname.Parse(c.Sync.Codec); err == nil && name.What != codecname.TopK && name.What != codecname.DCT {
+		r.fail("outer.average sync.codec", fmt.Sprintf("outer.average senders: with sync.codec %s every contribution sends the same places", c.Sync.Codec), "leave it out, or take a codec of topk or dct")
+	}
+	r.only(c, "outer.average", true, "sparseloco", "diloco", "fedavg", "muloco", "demo", "ddp")
 }
 
 // averages is what methods ask for whose outer step goes along the mean pseudo-gradient.

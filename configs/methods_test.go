@@ -34,16 +34,19 @@ func TestWhatIsWrittenStays(t *testing.T) {
 
 func TestSettingsOfOtherMethodsAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"outer: {delayed: 4}":                             "outer.method async",
-		"sync: {grace: 1s}":                               "outer.method elastic",
-		"sync: {topology: pair}":                          "outer.method noloco",
-		"outer: {method: eager}\nsync: {delay: 3}":        "sync.every",
-		"outer: {method: noloco}\nsync: {codec: int8}":    "too coarse",
-		"outer: {method: async}\nsync: {fragments: 2}":    "sync.fragments 1",
-		"outer: {method: demo, optimizer: adamw}":         "outer.optimizer sign",
-		"outer: {method: fedavg, optimizer: nesterov}":    "no outer momentum",
-		"outer: {method: fedavg, lr: 0.7}":                "the mean itself",
-		"outer: {method: demo}\ninner: {optimizer: muon}": "no inner steps",
+		"outer: {delayed: 4}":                          "outer.method async",
+		"sync: {grace: 1s}":                            "outer.method elastic",
+		"sync: {topology: pair}":                       "outer.method noloco",
+		"outer: {method: eager}\nsync: {delay: 3}":     "sync.every",
+		"outer: {method: noloco}\nsync: {codec: int8}": "too coarse",
+		"outer: {method: async}\nsync: {fragments: 2}": "sync.fragments 1",
+		"outer: {average: senders}":                    "the same places",
+		"outer: {method: elastic, average: senders}\nsync: {codec: topk:64/4096+2bit}": "outer.method sparseloco",
+		"outer: {method: sparseloco, average: senders}\nsync: {codec: mask:1/20+f32}":  "the same places",
+		"outer: {method: demo, optimizer: adamw}":                                      "outer.optimizer sign",
+		"outer: {method: fedavg, optimizer: nesterov}":                                 "no outer momentum",
+		"outer: {method: fedavg, lr: 0.7}":                                             "the mean itself",
+		"outer: {method: demo}\ninner: {optimizer: muon}":                              "no inner steps",
 	} {
 		if _, err := Parse([]byte("data: {source: enwik7}\n" + text + "\n")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want one with %q", text, err, want)
