@@ -49,10 +49,7 @@ func (e *Engine) heads(qkv engine.Buf, a engine.Attention) (heads, bool) {
 	if e.err != nil || a.Batch*a.Time == 0 {
 		return heads{}, false
 	}
-	h := heads{Attention: a, wide: 32}
-	for h.wide < a.HeadDim {
-		h.wide *= 2
-	}
+	h := heads{Attention: a, wide: wideOf(a.HeadDim)}
 	h.passes = passesOf[h.wide]
 	h.rope = e.rope(a)
 	d := a.HeadDim
@@ -60,6 +57,15 @@ func (e *Engine) heads(qkv engine.Buf, a engine.Attention) (heads, bool) {
 	h.k = e.rotate(&e.slots.k, qkv, a.Heads*d, a.KVHeads, h)
 	h.v = e.columns(&e.slots.v, qkv, (a.Heads+a.KVHeads)*d, (a.Heads+2*a.KVHeads)*d, a.KVHeads, a)
 	return h, e.err == nil
+}
+
+// wideOf is how many columns a rotated head of d has.
+func wideOf(d int) int {
+	wide := 32
+	for wide < d {
+		wide *= 2
+	}
+	return wide
 }
 
 // rotate copies `count` heads from column `first` of packed rows on, rotated by their position.

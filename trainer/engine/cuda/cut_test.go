@@ -81,6 +81,46 @@ func uploaded(e *Engine, x []float32, turned bool, rows, cols int) matrix {
 	return e.operand(b, rows, cols, new(slot))
 }
 
+// TestLargeMatMul: products on tensor cores are as good as those of F32.
+func TestLargeMatMul(t *testing.T) {
+	const m, n, k = 70, 130, 77
+	e := opened(t)
+	r := rand.New(rand.NewPCG(5, 6))
+	a, b, start := normal(r, m*k), normal(r, k*n), normal(r, m*n)
+	for bits := range 8 {
+		transA, transB, add := bits&1 != 0, bits&2 != 0, bits&4 != 0
+		up := func(x []float32) engine.Buf { b := e.Alloc(len(x)); e.Upload(b, x); return b }
+		c := up(start)
+		e.MatMul(c, up(a), up(b), transA, transB, m, n, k, add)
+		got := make([]float32, m*n)
+		e.Download(got, c)
+		ai, ap := strides(transA, m, k)
+		bp, bj := strides(transB, k, n)
+		var off, all float64
+		for i := range got {
+			var want float64
+			if add {
+				want = float64(start[i])
+			}
+			for l := range k {
+				want += float64(a[i/n*ai+l*ap]) * float64(b[l*bp+i%n*bj])
+			}
+			off, all = off+(want-float64(got[i]))*(want-float64(got[i])), all+want*want
+		}
+		if e := math.Sqrt(off / all); !(e < 1e-5) {
+			t.Errorf("transposed %v %v, added %v: off by %.2g", transA, transB, add, e)
+		}
+	}
+}
+
+func normal(r *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	return x
+}
+
 // TestCutsDependOnShapes: the large tile for large products, parts for gradients with a long k.
 func TestCutsDependOnShapes(t *testing.T) {
 	for _, c := range []struct {
@@ -103,13 +143,7 @@ func TestCutsDependOnShapes(t *testing.T) {
 func TestHeadInBlocks(t *testing.T) {
 	const n, v, d = 300, 20, 16
 	r := rand.New(rand.NewPCG(3, 4))
-	x, w, ids := make([]float32, n*d), make([]float32, v*d), make([]int32, n)
-	for i := range x {
-		x[i] = float32(r.NormFloat64())
-	}
-	for i := range w {
-		w[i] = float32(r.NormFloat64())
-	}
+	x, w, ids := normal(r, n*d), normal(r, v*d), make([]int32, n)
 	for i := range ids {
 		ids[i] = int32(r.IntN(v))
 	}

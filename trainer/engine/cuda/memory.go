@@ -24,7 +24,7 @@ const (
 
 // take returns memory of that many bytes; what it holds is not defined.
 func (a *arena) take(bytes int64) (uintptr, error) {
-	bytes = (bytes + line - 1) / line * line
+	bytes = lines(bytes)
 	if bytes > a.left {
 		p, err := a.context.Alloc(max(bytes, small))
 		if err != nil {

@@ -170,8 +170,44 @@ func (e *Engine) LinearGrad(dw, dy, x engine.Buf, n, out, in int, accumulate boo
 		c: dw, ldc: in, add: accumulate})
 }
 
-// MatMul multiplies in F32, not on tensor cores: see engine.Engine.
+// MatMul multiplies large matrices on tensor cores, each factor as a sum of two bfloat16, which keeps 16 bits of 24, and small
+// ones in F32.
 func (e *Engine) MatMul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
+	const large = 64 // that is a tile at least, in each direction
+	if min(m, n, k) < large || transA && transB {
+		e.matmul(c, a, b, transA, transB, m, n, k, accumulate)
+		return
+	}
+	p := product{form: nn, m: m, n: n, k: 3 * ceil(k, 8) * 8, c: c, ldc: n, add: accumulate}
+	switch {
+	case transA:
+		p.form = tn
+	case transB:
+		p.form = nt
+	}
+	const second, third = 1, 2
+	p.a = e.split(a, transA, m, k, third, &e.slots.left)
+	p.b = e.split(b, !transB, n, k, second, &e.slots.right)
+	e.multiply(p)
+}
+
+// split is a factor with three times the terms, the low parts at the given place: see gemm.cu. It has `size` rows of k
+// terms, or lies: k rows of size.
+func (e *Engine) split(x engine.Buf, lies bool, size, k, place int, room *slot) matrix {
+	terms := ceil(k, 8) * 8
+	rows, cols, tall, wide := size, k, size, terms
+	ld, second := 3*terms, terms
+	if lies {
+		rows, cols, tall, wide = k, size, terms, ceil(size, 8)*8
+		ld, second = wide, terms*wide
+	}
+	m := matrix{e.room(room, 2*3*int64(tall)*int64(wide)), ld}
+	e.launch("gemm_split", spread(tall*wide, 8), flat, 0, address(m.addr), at(x), i32(rows), i32(cols), i32(tall), i32(wide), i32(ld),
+		i64(second), i32(place))
+	return m
+}
+
+func (e *Engine) matmul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
 	const tile, team = 128, 256 // as in gemm.cu
 	if m == 0 || n == 0 {
 		return

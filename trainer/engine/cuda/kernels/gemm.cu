@@ -117,8 +117,28 @@ extern "C" KERNEL gemm_operand(u16 *to, const void *from, int half, int fromLd, 
 }
 EXPORT(gemm_operand)
 
-// matmul is C[m,n] = op(A)·op(B), or C + op(A)·op(B), all in F32 by fused multiply-adds: for the optimizer, whose products may
-// not be rounded to bfloat16. Element (i, p) of op(A) is a[i·ai + p·ap], of which ai or ap is 1; likewise B. Blocks of 256
+// gemm_split takes an F32 matrix apart for a product that is nearly as good as one of F32: x = high + low + at most 2⁻¹⁷·x, both
+// bfloat16. A·B is then one product with three times the terms, [high high low]·[high low high]ᵀ. Each of the three has `tall`
+// rows, ld elements apart, ld a multiple of 8, with zeros behind rows and cols; the second and the third are that many
+// elements behind the first. place is 1 if low is the second, 2 if it is the third.
+extern "C" KERNEL gemm_split(u16 *to, const float *from, int rows, int cols, int tall, int wide, int ld, long long second, int place) {
+	const long long count = (long long)tall * (wide / 8);
+	const bool whole = cols % 4 == 0 && (u64)from % 16 == 0;
+	for (long long i = (long long)block_x() * threads() + thread(); i < count; i += (long long)blocks_x() * threads()) {
+		const long long row = i / (wide / 8);
+		const int c = (int)(i % (wide / 8)) * 8;
+		float x[8], low[8];
+		load(x, from, row * cols + c, row < rows ? cols - c : 0, false, whole);
+		UNROLL for (int j = 0; j < 8; j++) low[j] = x[j] - widen(narrow(x[j]));
+		u16 *y = to + row * ld + c;
+		narrow8(y, x);
+		narrow8(y + second, place == 1 ? low : x);
+		narrow8(y + 2 * second, place == 1 ? x : low);
+	}
+}
+EXPORT(gemm_split)
+
+// matmul is C[m,n] = op(A)·op(B), or C + op(A)·op(B), in F32 by fused multiply-adds, for what is too small for gemm_split. Element (i, p) of op(A) is a[i·ai + p·ap], of which ai or ap is 1; likewise B. Blocks of 256
 // threads, each with 8×8 elements of a tile of 128×128: two numbers from shared memory feed 8 multiply-adds, which keeps the
 // F32 units the limit (about 67 TFLOP/s on an H100, 19.5 on an A100; expect a little over half).
 extern "C" KERNEL __launch_bounds__(256, 2) matmul(float *c, const float *a, const float *b, int m, int n, int k, long long ai, long long ap, long long bp, long long bj, int how) {
