@@ -126,7 +126,7 @@ func (f *benchCodecFlags) deltas(ctx context.Context, runs string, out *console)
 		return vectors{}, err
 	}
 	defer text.close()
-	r, err := newReplica(c, text.data)
+	r, err := newReplica(c, 0, text.data)
 	if err != nil {
 		return vectors{}, err
 	}

@@ -141,7 +141,7 @@ func (p part) intensity() float64 { return float64(p.FLOPs) / float64(max(1, p.B
 // measureEngine times the steps, then the machine.
 func measureEngine(ctx context.Context, c configs.Config, steps int, out *console) (*measurement, error) {
 	vocab := vocabOf(c)
-	r, err := newReplica(c, noise{modelOf(c, vocab).VocabSize, c.Data.SeqLen})
+	r, err := newReplica(c, 0, noise{modelOf(c, vocab).VocabSize, c.Data.SeqLen})
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func peaksOf(ctx context.Context, c configs.Config, out *console) (found []peak.
 	for _, threads := range slices.Compact([]int{c.Train.Threads, 1}) {
 		out.update("measuring the machine's peak with %s", count(threads, "thread"))
 		c.Train.Threads = threads
-		e, err := engineOf(c)
+		e, err := engineOf(c, 0)
 		if err != nil {
 			return nil, err
 		}

@@ -62,7 +62,7 @@ func (s *sampled) close() {
 
 // replica is a worker's model, new in each of its lives.
 func (s *sampled) replica(worker int) (aggregator.Replica, error) {
-	r, err := newReplica(s.cfg, s.corpus.data)
+	r, err := newReplica(s.cfg, 0, s.corpus.data)
 	if err != nil {
 		return nil, err
 	}

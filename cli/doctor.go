@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -19,6 +20,8 @@ import (
 	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/auto"
 	"github.com/skein-train/skein/trainer/engine/cpu/blas"
+	"github.com/skein-train/skein/trainer/engine/cuda"
+	"github.com/skein-train/skein/trainer/engine/cuda/driver"
 )
 
 // finding is one line of the doctor's report.
@@ -87,18 +90,47 @@ func forecastRun(cmd *cobra.Command, file string, overrides []string, asJSON boo
 }
 
 func examine(runs string) []finding {
-	out := []finding{examineEngine()}
+	out := append(examineEngines(), examineGPUs()...)
 	out = append(out, examineLibraries()...)
 	return append(out, examineCores(), examineMemory(), examineDisk(runs), examinePort("tcp"), examinePort("udp"), examineGo())
 }
 
-func examineEngine() finding {
-	e, err := auto.Open(engine.Options{Kind: "auto", Precision: "fp32", Threads: runtime.NumCPU()})
-	if err != nil {
-		return finding{"engine", false, err.Error(), "train.engine=reference works everywhere, very slowly"}
+// examineEngines opens what train.engine=auto would, in each precision.
+func examineEngines() (out []finding) {
+	for _, precision := range []string{"fp32", "bf16"} {
+		e, err := auto.Open(engine.Options{Kind: "auto", Precision: precision, Threads: runtime.NumCPU()})
+		if err != nil {
+			out = append(out, finding{"engine", false, precision + ": " + err.Error(), "train.engine=cpu works without a GPU, train.engine=reference everywhere, very slowly"})
+			continue
+		}
+		out = append(out, finding{Topic: "engine", OK: true, Found: e.Name()})
+		e.Close()
 	}
-	defer e.Close()
-	return finding{Topic: "engine", OK: true, Found: e.Name()}
+	return out
+}
+
+// examineGPUs lists what the NVIDIA driver sees. That there is none is told without alarm.
+func examineGPUs() (out []finding) {
+	d, err := driver.Open("")
+	if errors.Is(err, driver.ErrNoDriver) {
+		return []finding{{"gpu", true, "none", err.Error()}}
+	}
+	if err != nil {
+		return []finding{{"gpu", false, "the NVIDIA driver cannot be used", err.Error()}}
+	}
+	devices, err := d.Devices()
+	if err != nil {
+		return []finding{{"gpu", false, fmt.Sprintf("%s, CUDA %v: no GPU", d.Library, d.Version), err.Error()}}
+	}
+	for _, dev := range devices {
+		f := finding{Topic: "gpu", OK: true, Found: fmt.Sprintf("GPU %d: %s, %v, %s, driver for CUDA %v (%s)",
+			dev.Index, dev.Name, dev.Capability, humanize.IBytes(uint64(dev.Memory)), d.Version, d.Library)}
+		if err := cuda.Check(dev); err != nil {
+			f.OK, f.Advice = false, err.Error()
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // examineLibraries lists the candidates. One fast library is enough; which of the others are missing is told without alarm.

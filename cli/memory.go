@@ -75,7 +75,7 @@ const (
 // footprintOf predicts the peak memory of a process that trains with c's local workers; hosts says that the run is started
 // there: then it evaluates, and holds the committee's seat. Nothing of that size is allocated.
 func footprintOf(c configs.Config, p parts, hosts bool) (footprint, error) {
-	e, err := engineOf(c)
+	e, err := engineOf(c, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -136,8 +136,9 @@ func threadsOf(c configs.Config) int {
 	return cmp.Or(c.Train.Threads, max(1, runtime.NumCPU()/c.Swarm.LocalWorkers))
 }
 
-func engineOf(c configs.Config) (engine.Engine, error) {
-	return auto.Open(engine.Options{Kind: c.Train.Engine, Precision: c.Train.Precision, Threads: threadsOf(c)})
+// engineOf opens the engine for a local worker, counted from 0.
+func engineOf(c configs.Config, worker int) (engine.Engine, error) {
+	return auto.Open(engine.Options{Kind: c.Train.Engine, Precision: c.Train.Precision, Threads: threadsOf(c), Worker: worker})
 }
 
 // replicaOptions lacks the engine.
@@ -155,8 +156,9 @@ type replica struct {
 	engine engine.Engine
 }
 
-func newReplica(c configs.Config, data shards.Source) (*replica, error) {
-	e, err := engineOf(c)
+// newReplica makes the model of a local worker, counted from 0.
+func newReplica(c configs.Config, worker int, data shards.Source) (*replica, error) {
+	e, err := engineOf(c, worker)
 	if err != nil {
 		return nil, err
 	}

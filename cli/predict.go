@@ -27,7 +27,7 @@ func predict(file string, c configs.Config) (forecast, error) {
 	if err != nil {
 		return forecast{}, err
 	}
-	e, err := engineOf(c)
+	e, err := engineOf(c, 0)
 	if err != nil {
 		return forecast{}, err
 	}

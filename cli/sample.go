@@ -63,7 +63,7 @@ func sampleText(ctx context.Context, c configs.Config, params gradients.Vec, o s
 		return "", err
 	}
 	c.Train.BatchSize, c.Train.MicroBatchSize = 1, 1
-	r, err := newReplica(c, silence{vocab: tokenizer.Vocab(), seqLen: c.Data.SeqLen})
+	r, err := newReplica(c, 0, silence{vocab: tokenizer.Vocab(), seqLen: c.Data.SeqLen})
 	if err != nil {
 		return "", err
 	}

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/skein-train/skein/trainer/engine/cuda/cudatest"
+	"github.com/skein-train/skein/trainer/engine/cuda/driver"
 )
 
 func TestMain(m *testing.M) {
@@ -55,6 +58,19 @@ func TestScripts(t *testing.T) {
 		Setup:               func(e *testscript.Env) error { return furnish(e.WorkDir, 2) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"field": field, "keys": keys, "lines": lines, "holdport": holdPort,
+		},
+	})
+}
+
+// Scripts about GPUs see emulated ones.
+func TestGPUScripts(t *testing.T) {
+	file := cudatest.Emulated(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "gpu"),
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv(driver.Path, file)
+			return furnish(e.WorkDir, 2)
 		},
 	})
 }

@@ -118,9 +118,9 @@ func (s *session) openKeys(context.Context) (err error) {
 // openReplicas builds the local workers' models.
 func (s *session) openReplicas(context.Context) error {
 	var g errgroup.Group
-	for _, w := range s.workers {
+	for i, w := range s.workers {
 		g.Go(func() (err error) {
-			w.replica, err = newReplica(s.cfg, s.corpus.data)
+			w.replica, err = newReplica(s.cfg, i, s.corpus.data)
 			return err
 		})
 	}

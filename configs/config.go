@@ -94,7 +94,7 @@ type Train struct {
 	BatchSize      int    `yaml:"batch_size" range:"[1,1e6]" doc:"sequences per worker and inner step"`
 	MicroBatchSize int    `yaml:"micro_batch_size" range:"[1,1e6]" doc:"sequences per forward and backward pass; gradients are accumulated"`
 	Recompute      string `yaml:"recompute" local:"yes" enum:"none|block" doc:"block computes the activations inside a block again on the way back instead of keeping them: the same bits in less memory, a third slower"`
-	Engine         string `yaml:"engine" local:"yes" enum:"auto|cpu|reference" later:"cuda" doc:"what computes; auto takes the fastest that works and says which"`
+	Engine         string `yaml:"engine" local:"yes" enum:"auto|cpu|cuda|cuda:N|reference" doc:"what computes; auto takes a GPU if there is one and precision is bf16, and says which; cuda deals the GPUs out to the local workers, cuda:N is the GPU of that number"`
 	Precision      string `yaml:"precision" enum:"fp32|bf16" doc:"number format of activations and products' operands; sums, parameters and optimizer are fp32"`
 	Threads        int    `yaml:"threads" local:"yes" range:"[0,1024]" doc:"threads of each worker; 0 shares the cores among the local workers"`
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,7 +77,12 @@ func constrain(s *jsonschema.Schema, f field) {
 	if f.path != "data.source" {
 		s.Default = plainValue(f.value)
 	}
-	for _, choice := range list(f.tag.Get("enum")) {
+	choices := list(f.tag.Get("enum"))
+	if slices.ContainsFunc(choices, numbered) {
+		s.Pattern = "^(" + strings.ReplaceAll(strings.Join(choices, "|"), ":N", ":[0-9]+") + ")$"
+		choices = nil
+	}
+	for _, choice := range choices {
 		if n, err := strconv.Atoi(choice); err == nil && f.value.CanInt() {
 			s.Enum = append(s.Enum, n)
 		} else {

@@ -44,6 +44,9 @@ func suggest(fields []field, section, name string) string {
 
 // nearest is a hint for a misspelt value, or "".
 func nearest(got string, options []string) string {
+	if got == "gpu" && slices.Contains(options, "cuda") {
+		got = "cuda"
+	}
 	if best, ok := closest(got, options); ok {
 		return fmt.Sprintf("did you mean %s?", best)
 	}

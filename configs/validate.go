@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -58,6 +59,7 @@ func (c Config) checkRelations() []finding {
 	r.method(c)
 	r.schedule(c)
 	r.swarm(c)
+	r.engine(c)
 	return r.found
 }
 
@@ -67,7 +69,7 @@ func (f field) checkChoice() (bad, hint string) {
 	switch got := fmt.Sprint(f.value.Interface()); {
 	case slices.Contains(later, got):
 		return fmt.Sprintf("%s is not built yet", got), "use " + strings.Join(enum, " or ")
-	case enum != nil && !slices.Contains(enum, got):
+	case enum != nil && !slices.ContainsFunc(enum, func(choice string) bool { return isChoice(got, choice) }):
 		return fmt.Sprintf("%q is not one of %s", got, strings.Join(enum, ", ")), nearest(got, slices.Concat(enum, later))
 	}
 	if f.tag.Get("form") == "codec" {
@@ -81,6 +83,18 @@ func (f field) checkChoice() (bad, hint string) {
 	}
 	return "", ""
 }
+
+// isChoice tells whether got is what a choice says: the same text, or with a number for the N of a numbered one.
+func isChoice(got, choice string) bool {
+	if !numbered(choice) {
+		return got == choice
+	}
+	digits, ok := strings.CutPrefix(got, strings.TrimSuffix(choice, "N"))
+	_, err := strconv.ParseUint(digits, 10, 8)
+	return ok && err == nil
+}
+
+func numbered(choice string) bool { return strings.HasSuffix(choice, ":N") }
 
 // relations collects what is wrong between fields.
 type relations struct{ found []finding }
@@ -113,6 +127,13 @@ func divisorBelow(n, limit int) int {
 		}
 	}
 	return 1
+}
+
+func (r *relations) engine(c Config) {
+	if kind, _, _ := strings.Cut(c.Train.Engine, ":"); kind == "cuda" && c.Train.Precision != "bf16" {
+		r.fail("train.engine train.precision", fmt.Sprintf("train.engine %s computes in bf16, train.precision is %s", c.Train.Engine, c.Train.Precision),
+			"set train.precision to bf16, or train.engine to cpu")
+	}
 }
 
 func (r *relations) model(c Config) {

@@ -14,7 +14,7 @@ import (
 )
 
 // Open returns the engine of the asked kind. "auto" is cuda where there is a GPU for it and the precision is bf16, else cpu;
-// the name says why a GPU that is there is not used. What was asked for by name and is not there is an error that says what
+// the name says so if there is a GPU that is not used. What was asked for by name and is not there is an error that says what
 // to install.
 func Open(o engine.Options) (engine.Engine, error) {
 	switch kind, _, _ := strings.Cut(o.Kind, ":"); {
@@ -51,7 +51,7 @@ func fastest(o engine.Options) (engine.Engine, error) {
 	case err == nil:
 		o.Remark = "a GPU is there, which computes in " + cuda.Precision + " only"
 	case !errors.Is(err, driver.ErrNoDriver):
-		o.Remark = "no GPU is used: " + err.Error()
+		o.Remark = "the GPU cannot be used: skein doctor says why"
 	}
 	return opened(cpu.Open(o))
 }
