@@ -51,7 +51,7 @@ type decades struct{ words func(float64) string }
 
 // Ticks implements plot.Ticker.
 func (d decades) Ticks(lo, hi float64) (out []plot.Tick) {
-	few := math.Log10(hi/lo) < 2.2
+	few := math.Log10(hi/lo) < 2.2 && len(d.words(hi)) < 7 // long names need room
 	many := int(math.Log10(hi/lo))/8 + 1
 	for e := math.Floor(math.Log10(lo)); e <= math.Log10(hi); e++ {
 		for k := 1; k < 10; k++ {
