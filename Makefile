@@ -14,7 +14,7 @@ BUILD       := CGO_ENABLED=0 $(GO) build -trimpath
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install oneDNN, OpenBLAS and gcc where apt and root are there, else say what would help
+setup: ## install oneDNN, OpenBLAS and g++ where apt and root are there, else say what would help
 	@scripts/setup
 
 build: ## build bin/skein
@@ -63,7 +63,7 @@ fuzz: ## run every fuzz target for FUZZTIME=20s
 		done; \
 	done
 
-ptx: ## compile the CUDA engine's kernels (trainer/engine/cuda/kernels/*.cu) to PTX with clang 19
+ptx: ## compile the CUDA engine's kernels to PTX with clang 19 (scripts/setup ptx)
 	trainer/engine/cuda/kernels/make-ptx
 
 clean: ## remove what was built; runs stay

@@ -84,6 +84,7 @@ func (e *Engine) columns(to *slot, x engine.Buf, first, ld, count int, a engine.
 	if x.Type == engine.BF16 && d%8 == 0 && x.Addr%16 == 0 {
 		return columns{x.Addr, ld, d}
 	}
+	e.copied(x)
 	rows, wide := a.Batch*a.Time, ceil(d, 8)*8
 	y := e.buf(to, rows*count*wide, engine.BF16)
 	e.launch("attend_rotate", spread(rows*count*wide, 8), flat, 0, at(y), at(x), half(x), i32(ld), i32(rows),

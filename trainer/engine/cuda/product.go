@@ -121,6 +121,7 @@ func (e *Engine) operand(b engine.Buf, rows, cols int, room *slot) matrix {
 	if b.Type == engine.BF16 && cols%8 == 0 && b.Addr%16 == 0 {
 		return matrix{b.Addr, cols}
 	}
+	e.copied(b)
 	return e.narrow(b, rows, cols, e.room(room, narrowed(rows, cols)))
 }
 
