@@ -289,6 +289,16 @@ func (c *Chain) seats() []Slot {
 	return out
 }
 
+// Answered says whether the log has passed a contribution that is in order: no later round can count it. In an asynchronous run that is one that
+// is too old, or not newer than what counted its worker last.
+func (c *Chain) Answered(h *SignedHeader) bool {
+	n, _ := c.manifest.Schedule.Departs(h.Key.Departure)
+	if !c.manifest.Async() {
+		return n < c.next()
+	}
+	return h.Base < c.counted[h.Worker] || c.next() > h.Base+1+c.manifest.MaxStaleness
+}
+
 // weight is what a contribution counts: the tokens that its worker claims, at most those reserved for it.
 func (c *Chain) weight(h *SignedHeader) uint64 {
 	m := c.manifest

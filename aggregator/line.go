@@ -43,7 +43,7 @@ func (r *Rounds) overtaken() {
 	tip := r.chain.tip.Seq
 	r.line = slices.DeleteFunc(r.line, func(h *SignedHeader) bool {
 		_, active := r.chain.roster.Slot(h.Worker)
-		return !active || h.Base < r.chain.counted[h.Worker] || tip-h.Base > r.chain.manifest.MaxStaleness
+		return !active || r.chain.Answered(h)
 	})
 	for n := range r.known {
 		if tip-n > r.chain.manifest.MaxStaleness {

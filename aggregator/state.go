@@ -275,6 +275,12 @@ func (w *Worker) fits(h *snapshotHeader) error {
 	case h.Seq > s.Rounds() || h.Step != s.Landing(h.Seq):
 		return fmt.Errorf("step %d is not where round %d lands", h.Step, h.Seq)
 	}
+	if m := w.Manifest; m.Async() {
+		if len(h.Flights) > 1 || len(h.Flights) == 1 && (h.Flights[0].Seq == 0 || h.Flights[0].Seq > h.Seq+1 || h.Seq+1-h.Flights[0].Seq > m.MaxStaleness) {
+			return fmt.Errorf("no such departures %v can be under way after round %d", h.Flights, h.Seq)
+		}
+		return nil
+	}
 	for i, f := range h.Flights {
 		if f.Seq != h.Seq+1+Seq(i) || f.Seq > s.Rounds() || s.Key(f.Seq).Departure > h.Step {
 			return fmt.Errorf("round %d cannot be under way after step %d", f.Seq, h.Step)

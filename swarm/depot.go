@@ -47,9 +47,19 @@ type want struct {
 	gone     chan struct{} // closed once nobody needs it any more, or nobody has it
 	lost     bool          // nobody has it; set before gone is closed
 	progress atomic.Uint64 // grows with every part that arrives
-	chased   bool          // somebody sees to its arrival; guarded by the depot
+	need     need          // guarded by the depot
 	finish   sync.Once
 }
+
+// need is how badly a payload is wanted. It only grows.
+type need int
+
+const (
+	needNone    need = iota // nobody here has a use for it
+	needSent                // its contribution may count, and it is being sent to everybody
+	needFetched             // its contribution may count, and its author waits for a request
+	needCounted             // a certificate counts it
+)
 
 func openDepot(dir string) (*depot, error) {
 	d := &depot{dir: filepath.Join(dir, "rounds"), wants: map[aggregator.Hash]*want{}, shelf: map[aggregator.Hash]*shelved{}}
@@ -81,9 +91,9 @@ func (d *depot) round(n aggregator.Seq) string {
 	return filepath.Join(d.dir, strconv.FormatUint(uint64(n), 10))
 }
 
-// want registers a payload. With chase, first reports that nobody has seen to its arrival so far: the caller then does. A file left by an
-// earlier life is checked before it is believed.
-func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq, chase bool) (w *want, first bool, err error) {
+// want registers a payload. first reports that nobody has seen to its arrival so far, and that somebody has to: the caller then does. A file left
+// by an earlier life is checked before it is believed.
+func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq, need need) (w *want, first bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w = d.wants[h.Payload]
@@ -92,8 +102,8 @@ func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq, chase bool) (
 			return nil, false, err
 		}
 	}
-	first = chase && !w.chased
-	w.chased = w.chased || chase
+	first = need > needNone && w.need == needNone
+	w.need = max(w.need, need)
 	return w, first, nil
 }
 
@@ -137,6 +147,24 @@ func (d *depot) known(h aggregator.Hash) *want {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.wants[h]
+}
+
+// count notes which payloads a certificate counts. What nobody read before nobody reads now.
+func (d *depot) count(c *aggregator.Certificate) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range c.List {
+		if w := d.wants[c.List[i].Payload]; w != nil && w.need > needNone {
+			w.need = needCounted
+		}
+	}
+}
+
+// counts says whether a certificate counts a payload.
+func (d *depot) counts(w *want) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return w.need == needCounted
 }
 
 // of lists what is wanted of a round, or here.
@@ -214,6 +242,17 @@ func (d *depot) abandon(w *want) {
 		w.lost = true
 		close(w.gone)
 	}
+}
+
+// rounds lists the rounds of which there may be something on disk.
+func (d *depot) rounds() (out []aggregator.Seq) {
+	entries, _ := os.ReadDir(d.dir)
+	for _, e := range entries {
+		if n, err := strconv.ParseUint(e.Name(), 10, 64); err == nil {
+			out = append(out, aggregator.Seq(n))
+		}
+	}
+	return out
 }
 
 // prune removes the rounds before n from the disk.

@@ -50,6 +50,9 @@ func newExchange(n *Node, paused bool) (*Exchange, error) {
 		return nil, err
 	}
 	x := &Exchange{n: n, offers: map[aggregator.Seq]*offer{}, took: map[aggregator.Seq]*notice{}, paused: paused}
+	if err := x.recall(); err != nil {
+		return nil, fmt.Errorf("swarm: offers of an earlier life: %w", err)
+	}
 	n.mu.Lock()
 	n.onPayload = x.taken
 	n.mu.Unlock()
@@ -100,21 +103,33 @@ func (x *Exchange) Offer(ctx context.Context, c aggregator.Contribution) error {
 	return nil
 }
 
+// recall finds what an earlier life offered and no certificate has answered: it is published again, whether the worker comes by there once more or not.
+func (x *Exchange) recall() error {
+	for _, seq := range x.n.depot.rounds() {
+		h, err := x.signed(seq)
+		if err != nil || x.n.ledger.answered(h) { // there is none, or none that is of any use
+			continue
+		}
+		if x.offers[seq], err = x.stored(seq); errors.Is(err, fs.ErrNotExist) {
+			delete(x.offers, seq)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (x *Exchange) offerPath(seq aggregator.Seq) string {
 	return filepath.Join(x.n.depot.round(seq), "offer")
 }
 
 // stored finds the offer of an earlier call, or of an earlier life: its bytes win. One whose payload is damaged is none.
 func (x *Exchange) stored(seq aggregator.Seq) (*offer, error) {
-	b, err := os.ReadFile(x.offerPath(seq))
+	h, err := x.signed(seq)
 	if err != nil {
 		return nil, err
 	}
-	h, err := aggregator.DecodeHeader(b)
-	if err != nil {
-		return nil, err
-	}
-	w, _, err := x.n.depot.want(&h, seq, false)
+	w, _, err := x.n.depot.want(h, seq, needNone)
 	if err != nil {
 		return nil, err
 	}
@@ -124,10 +139,20 @@ func (x *Exchange) stored(seq aggregator.Seq) (*offer, error) {
 	return x.offer(w)
 }
 
+// signed is the header of the offer of an earlier call or life.
+func (x *Exchange) signed(seq aggregator.Seq) (*aggregator.SignedHeader, error) {
+	b, err := os.ReadFile(x.offerPath(seq))
+	if err != nil {
+		return nil, err
+	}
+	h, err := aggregator.DecodeHeader(b)
+	return &h, err
+}
+
 // store makes a contribution durable. After a power cut in between, a header without its payload may be left: then nothing was
 // sent yet, and stored says that there is no offer.
 func (x *Exchange) store(seq aggregator.Seq, c aggregator.Contribution) (*offer, error) {
-	w, _, err := x.n.depot.want(&c.SignedHeader, seq, false)
+	w, _, err := x.n.depot.want(&c.SignedHeader, seq, needNone)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +204,7 @@ func (x *Exchange) Open(ctx context.Context, h *aggregator.SignedHeader) (io.Rea
 	if h.Size > uint64(x.n.MaxPayload(h.Key.Fragment)) {
 		return nil, malformed("payload of %d bytes, at most %d make sense", h.Size, x.n.MaxPayload(h.Key.Fragment))
 	}
-	w, err := x.n.know(h, true, true)
+	w, err := x.n.know(h, needCounted)
 	if err != nil {
 		return nil, err
 	}
@@ -255,11 +280,7 @@ func (x *Exchange) follow() {
 		}
 		next = c.Seq + 1
 		x.mu.Lock()
-		for seq := range x.offers {
-			if seq <= c.Seq {
-				delete(x.offers, seq)
-			}
-		}
+		maps.DeleteFunc(x.offers, func(_ aggregator.Seq, o *offer) bool { return x.n.ledger.answered(&o.w.header) })
 		maps.DeleteFunc(x.took, func(seq aggregator.Seq, _ *notice) bool { return seq <= c.Seq })
 		x.mu.Unlock()
 		x.sit()

@@ -67,7 +67,7 @@ func (n *Node) pursue(w *want, urgent bool) {
 // counted lately may still be on its way to the peers.
 func (n *Node) hopeless(w *want, long time.Duration) bool {
 	tip := n.ledger.tip()
-	if tip == nil || w.seq > tip.Seq {
+	if tip == nil || !n.depot.counts(w) {
 		return false
 	}
 	if w.seq+horizon < tip.Seq {

@@ -151,13 +151,14 @@ func (n *Node) admit(author aggregator.PeerID, h *aggregator.SignedHeader) (*wan
 		return nil, malformed("payload of %d bytes, at most %d make sense", h.Size, n.MaxPayload(h.Key.Fragment))
 	}
 	seq, tip := n.round(h), n.ledger.tip()
-	if tip != nil && seq <= tip.Seq {
+	answered := n.ledger.answered(h)
+	if answered {
 		n.missed(h, seq, Late)
 	}
-	if tip == nil || seq <= tip.Seq || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
+	if tip == nil || answered || seq > tip.Seq+horizon+n.ahead() || !n.ledger.seated(h.Worker) || n.depot.second(h, seq) {
 		return nil, errNotNow
 	}
-	return n.know(h, n.reads(h.Worker, seq), n.Run.Paired(seq))
+	return n.know(h, n.use(h.Worker, seq))
 }
 
 // round is the number of the round that a checked header belongs to.
@@ -171,22 +172,28 @@ func (n *Node) ahead() aggregator.Seq {
 	return 1 + aggregator.Seq(n.Run.Schedule.Delay/n.Run.Schedule.Stride())
 }
 
-// know registers a payload, and with chase sees to its arrival; urgent, if nobody is about to send it unasked.
-func (n *Node) know(h *aggregator.SignedHeader, chase, urgent bool) (*want, error) {
-	w, first, err := n.depot.want(h, n.round(h), chase)
+// know registers a payload and sees to its arrival, if it is needed.
+func (n *Node) know(h *aggregator.SignedHeader, need need) (*want, error) {
+	w, first, err := n.depot.want(h, n.round(h), need)
 	if err != nil {
 		n.broken(err)
 		return nil, fmt.Errorf("%w: %w", errNotNow, err)
 	}
 	if first {
-		n.spawn(func() { n.pursue(w, urgent) })
+		n.spawn(func() { n.pursue(w, need > needSent) })
 	}
 	return w, nil
 }
 
-// reads says whether this node has a use for a worker's payload of a round that is open: as far as it knows by now.
-func (n *Node) reads(author aggregator.PeerID, seq aggregator.Seq) bool {
-	return !n.Run.Paired(seq) || n.ledger.partner(author, seq) == n.signer.ID
+// use says how badly this node needs a worker's payload of a round that is open, as far as it knows by now.
+func (n *Node) use(author aggregator.PeerID, seq aggregator.Seq) need {
+	switch {
+	case !n.Run.Paired(seq):
+		return needSent
+	case n.ledger.partner(author, seq) == n.signer.ID:
+		return needFetched
+	}
+	return needNone
 }
 
 // chasePartner sees to the arrival of what this node reads of a round of pairs, as soon as the log says what that is.
@@ -195,9 +202,7 @@ func (n *Node) chasePartner(seq aggregator.Seq) {
 		return
 	}
 	for _, w := range n.depot.of(seq) {
-		if n.reads(w.header.Worker, seq) {
-			_, _ = n.know(&w.header, true, true) // an error ends the node
-		}
+		_, _ = n.know(&w.header, n.use(w.header.Worker, seq)) // an error ends the node
 	}
 }
 
@@ -237,24 +242,16 @@ func (n *Node) take(c *aggregator.Certificate) (known bool, err error) {
 	if err != nil || known {
 		return known, err
 	}
+	n.depot.count(c)
 	dropped := n.depot.sweep(func(w *want) bool {
-		return w.isHere() || w.seq > c.Seq || w.chased && n.counted(w, c)
+		return w.isHere() || w.need == needCounted || !n.ledger.answered(&w.header)
 	})
 	for _, w := range dropped {
-		if !n.counted(w, c) {
+		if e, _ := c.Counts(w.header.Worker); e.Payload != w.header.Payload {
 			n.missed(&w.header, w.seq, Incomplete)
 		}
 	}
 	n.parts.drop(dropped)
 	n.chasePartner(c.Seq + 1)
 	return false, nil
-}
-
-// counted reports whether a payload that is not here yet is still needed: certificate c counts it, or an earlier one did.
-func (n *Node) counted(w *want, c *aggregator.Certificate) bool {
-	if w.seq < c.Seq {
-		return true // it survived the certificate of its own round
-	}
-	e, ok := c.Counts(w.header.Worker)
-	return ok && e.Payload == w.header.Payload
 }

@@ -165,6 +165,13 @@ func (l *ledger) checkHeader(h *aggregator.SignedHeader) error {
 	return l.chain.CheckHeader(h)
 }
 
+// answered is Chain.Answered; nothing is before the genesis.
+func (l *ledger) answered(h *aggregator.SignedHeader) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.chain.Tip() != nil && l.chain.Answered(h)
+}
+
 // closed reports whether the run is over.
 func (l *ledger) closed() bool {
 	l.mu.Lock()

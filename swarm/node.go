@@ -201,8 +201,10 @@ func (n *Node) Payload(hash [32]byte) ([]byte, bool) {
 // MaxBlock bounds the payloads that are handed out as one block, in bytes.
 const MaxBlock = 1 << 20
 
-// Prune removes payloads and offers of earlier rounds from the disk. Certificates stay.
-func (n *Node) Prune(before aggregator.Seq) error { return n.depot.prune(before) }
+// Prune removes payloads and offers from the disk that no round from there on can count. Certificates stay.
+func (n *Node) Prune(before aggregator.Seq) error {
+	return n.depot.prune(before - min(before, n.Run.MaxStaleness))
+}
 
 // Close says goodbye to the peers and gives back sockets, files and goroutines.
 func (n *Node) Close() error {

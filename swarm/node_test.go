@@ -202,6 +202,43 @@ func TestCommitteeRestarts(t *testing.T) {
 	w.runFrom(3, 4, 300_000)
 }
 
+// What was offered before everybody went down is published again, though its workers have trained on and will not offer it once more: a run would wait for it for
+// ever.
+func TestOffersOutliveEverybody(t *testing.T) {
+	for name, change := range map[string]func(*aggregator.Manifest){
+		"several under way": func(m *aggregator.Manifest) { m.Schedule.Delay = 1 },
+		"asynchronous":      func(m *aggregator.Manifest) { m.MaxStaleness = 8 },
+		"pairs":             func(m *aggregator.Manifest) { m.Topology = aggregator.Pair },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{t: t, pace: quick(), log: aggregator.NewMemoryLog()}
+			m := plain(4, 600_000)
+			change(&m)
+			w.found(m)
+			w.open(2)
+			w.home.Kill()
+			for i, x := range w.exchanges {
+				if err := x.Offer(t.Context(), w.contribution(i+1, 1, 300_000)); err != nil {
+					t.Fatal(err)
+				}
+				w.nodes[i].Kill()
+			}
+			w.home = w.node(0, w.dir(0))
+			w.preside(nil)
+			w.nodes, w.exchanges = nil, nil
+			w.add(1)
+			w.add(2)
+			rounds := aggregator.Seq(1)
+			if m.MaxStaleness > 0 {
+				rounds = 2
+			}
+			if c, err := w.home.Certificate(t.Context(), rounds); err != nil || len(c.List)*int(rounds) != 2 {
+				t.Errorf("%v, %v", c, err)
+			}
+		})
+	}
+}
+
 // brokenLog fails like a full disk.
 type brokenLog struct {
 	aggregator.Log

@@ -85,7 +85,7 @@ func (x *Exchange) deliver(ctx context.Context) {
 	tick := time.NewTicker(x.n.pace.owed / 25)
 	defer tick.Stop()
 	for _, seq := range x.owed() {
-		for {
+		for !x.answered(seq) {
 			v, err := x.n.Verdict(ctx, seq)
 			if ctx.Err() != nil || err == nil && x.delivered(v) || x.n.alone() {
 				break
@@ -98,10 +98,17 @@ func (x *Exchange) deliver(ctx context.Context) {
 	}
 }
 
+// answered says whether the log has passed an offer.
+func (x *Exchange) answered(seq aggregator.Seq) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.offers[seq] == nil
+}
+
 // delivered says whether a contribution is in, or never will be. In a round of pairs it is when it counts: till then the partner may
-// still have to fetch it.
+// still have to fetch it. In an asynchronous run no round is its own: it is when the log has it.
 func (x *Exchange) delivered(v Verdict) bool {
-	return v.Outcome != Pending && (v.Outcome != Received || !x.n.Run.Paired(v.Round))
+	return v.Outcome != Pending && (v.Outcome != Received || !x.n.Run.Paired(v.Round)) && !x.n.Run.Async()
 }
 
 // owed are the rounds of the offers that no certificate has answered.

@@ -104,7 +104,7 @@ func (n *Node) relay(payload aggregator.Hash, reader peer.ID) {
 		id = n.ledger.partner(w.header.Worker, w.seq)
 	}
 	if p, err := netID(id); err == nil && p == reader {
-		_, _ = n.know(&w.header, true, true) // an error ends the node
+		_, _ = n.know(&w.header, needFetched) // an error ends the node
 	}
 }
 

@@ -31,7 +31,7 @@ func parted(t testing.TB, dir string, size int) ([]byte, *partsList, *transfer, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, _, err := d.want(&h, 1, false)
+	w, _, err := d.want(&h, 1, needSent)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,12 +62,22 @@ func Run(t *testing.T, start Start) {
 			})
 		}
 	}
+	t.Run("AnAsynchronousRunCountsOneByOne", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		m := aggregator.Manifest{
+			Name: "exchangetest", Schedule: aggregator.Schedule{Every: 1, Fragments: 1, Steps: 6}, Topology: aggregator.All, Parameters: 1,
+			BatchSize: 1, SeqLen: 8, Sequences: 8, MinPeers: 1, Deadline: deadline, MaxStaleness: 3,
+		}
+		countsOneByOne(&suite{T: t, ctx: ctx, Swarm: start(t, m, 3)})
+	})
 }
 
 type suite struct {
 	*testing.T
 	*Swarm
-	ctx context.Context
+	ctx     context.Context
+	counted aggregator.Seq // rounds that a test has seen
 }
 
 // contribution is worker i's for a round: random bytes, of which variant makes others.
@@ -251,6 +261,26 @@ func restartGoesOn(s *suite) {
 	}
 	s.opens(0, c)
 	s.opens(1, c)
+}
+
+// countsOneByOne has two workers offer from the first state, one of them again and again, and the third from a state of some rounds ago.
+func countsOneByOne(s *suite) {
+	for _, o := range []struct {
+		worker int
+		base   aggregator.Seq
+		size   int
+	}{{0, 0, 1000}, {1, 0, 300_000}, {0, 1, 1000}, {0, 3, 300_000}, {2, 1, 1000}, {2, 5, 300_000}} {
+		s.offer(o.worker, s.contribution(o.worker, o.base+1, o.size, 0))
+		c := s.next(o.worker, s.counted)
+		s.counted = c.Seq
+		if e, ok := c.Counts(s.Signers[o.worker].ID); !ok || len(c.List) != 1 || c.Base != o.base || e.Size != uint64(o.size) {
+			s.Errorf("round %d counts %d from round %d, expected worker %d from round %d", c.Seq, len(c.List), c.Base, o.worker, o.base)
+		}
+		for i := range s.Exchanges {
+			s.next(i, c.Seq-1)
+			s.opens(i, c)
+		}
+	}
 }
 
 func reportsCloseTheRun(s *suite) {
