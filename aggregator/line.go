@@ -17,8 +17,10 @@ func (r *Rounds) queue(h *SignedHeader) error {
 	switch i := slices.IndexFunc(r.line, same); {
 	case i >= 0 && r.line[i].Header == h.Header:
 		return nil
-	case i >= 0 || h.Base < r.chain.counted[worker]:
+	case i >= 0:
 		return fmt.Errorf("%w: %v from round %d on", ErrRepeated, worker, h.Base)
+	case h.Base < r.chain.counted[worker]: // the counted one once more, as a rule
+		return fmt.Errorf("%w: %v from round %d on, it was counted in round %d", ErrLate, worker, h.Base, r.chain.counted[worker])
 	case h.Base > tip:
 		return fmt.Errorf("%w: %v counts from round %d, the log is at %d", ErrEarly, worker, h.Base, tip)
 	case tip-h.Base > r.chain.manifest.MaxStaleness:

@@ -92,6 +92,8 @@ func (g *guest) standing(ctx context.Context, l aggregator.Landing) string {
 	switch {
 	case mine > 0:
 		return fmt.Sprintf("counted %.1f %%", 100*float64(mine)/float64(all))
+	case l.Tally.Steps == 0 && g.manifest.Async() && w.exchange.Seated():
+		return "" // somebody else's round: this worker's own has still time
 	case l.Tally.Steps == 0 && w.exchange.Seated():
 		return "seated: trains from the next round on"
 	case l.Tally.Steps == 0:
