@@ -34,6 +34,7 @@ type Program struct {
 
 	engine  engine.Engine
 	vm      gorgonia.VM
+	replays map[variant]func() // of runs that the engine has taken down; nil: of one that was made, and can be
 	weights []*engine.Weight
 	memory  int // words of arena in use
 	results int // words of all results of ops, if none shared memory
@@ -91,8 +92,38 @@ func (p *Program) Refresh(uses int) {
 	}
 }
 
-// Run executes the program.
+// variant is what the calls of a run depend on.
+type variant struct {
+	accumulate bool
+	scale      float32
+}
+
+// Run executes the program. On an engine that can take down calls (engine.Recorder) the second run of a variant is taken down, and that
+// and all later ones are replays, unless somebody watches.
 func (p *Program) Run() error {
+	recorder, ok := p.engine.(engine.Recorder)
+	if !ok || p.Pass.Watch != nil || p.logits.Len > 0 { // a sample's calls depend on its row
+		return p.run()
+	}
+	v := variant{p.Pass.Accumulate, p.Pass.Scale}
+	replay, known := p.replays[v]
+	switch {
+	case !known:
+		p.replays[v] = nil
+		return p.run()
+	case replay == nil:
+		var err error
+		if replay, err = recorder.Record(p.run); err != nil {
+			return fmt.Errorf("graph: record: %w", err)
+		}
+		p.replays[v] = replay
+	}
+	replay()
+	return nil
+}
+
+// run makes the calls, one by one.
+func (p *Program) run() error {
 	p.Pass.Start()
 	err := p.vm.RunAll()
 	p.vm.Reset()
@@ -123,7 +154,7 @@ const salts = 8
 func build(e engine.Engine, a *Arena, compose func(*ops.Builder, *Program) error) (*Program, error) {
 	var err error
 	for salt := range salts {
-		p := &Program{engine: e}
+		p := &Program{engine: e, replays: map[variant]func(){}}
 		b := ops.NewBuilder(e, &p.Pass, salt)
 		if err := compose(b, p); err != nil {
 			return nil, fmt.Errorf("graph: %w", err)

@@ -34,6 +34,7 @@ type Engine struct {
 	arena   arena
 	results driver.Pinned // what SumSquares brings down
 	ranges  []ranges
+	graphs  []*driver.Graph // that Record made
 	slots   slots
 	ropes   map[ropeKey]ropeTable
 
@@ -47,7 +48,8 @@ type Engine struct {
 
 // Stats counts what an engine did.
 type Stats struct {
-	Launches int // of kernels
+	Launches int // of kernels, one by one
+	Replays  int // of what Record took down
 	// Fallbacks are operands in bfloat16 that products and attention could not read where they lay, and that were copied first:
 	// none where a model's sizes are multiples of 8.
 	Fallbacks int
@@ -56,6 +58,7 @@ type Stats struct {
 var (
 	_ engine.Engine   = (*Engine)(nil)
 	_ engine.Fallible = (*Engine)(nil)
+	_ engine.Recorder = (*Engine)(nil)
 )
 
 // Precision is what engines of this kind compute in; see engine.Options.
@@ -190,6 +193,9 @@ func (e *Engine) Close() error {
 	var errs []error
 	if e.stream != nil {
 		errs = append(errs, e.stream.Wait(), e.stream.Close())
+	}
+	for _, g := range e.graphs {
+		errs = append(errs, g.Close())
 	}
 	for _, m := range e.modules {
 		errs = append(errs, m.Close())
