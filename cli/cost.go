@@ -41,7 +41,7 @@ func costOf(c configs.Config, p parts, quota int64) (cost, error) {
 	moments := 3 * s.vector
 	return cost{
 		Download: shared, Stream: 17 << 20, Up: s.payload, Down: s.payload, Threads: threadsOf(c),
-		Memory: memory.total() + blocks,
+		Memory: memory.host.total() + blocks,
 		Disk:   2*shared + 2*(shared+s.feedback+moments) + quota + 96<<20,
 	}, nil
 }

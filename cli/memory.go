@@ -7,6 +7,8 @@ import (
 	"github.com/skein-train/skein/configs"
 	"github.com/skein-train/skein/gradients"
 	"github.com/skein-train/skein/trainer"
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/auto"
 )
 
 // parts are what the outer loop of a run is made of.
@@ -56,11 +58,17 @@ type need struct {
 }
 
 // footprint is the memory of a process at its peak, need by need.
-type footprint []need
+type footprint struct {
+	host   needs
+	device needs // of one GPU, if the engine computes on one
+	free   int64 // bytes of that GPU, 0 if it does not say
+}
 
-func (f footprint) total() (bytes int64) {
-	for _, n := range f {
-		bytes += n.Bytes * int64(n.Times)
+type needs []need
+
+func (n needs) total() (bytes int64) {
+	for _, one := range n {
+		bytes += one.Bytes * int64(one.Times)
 	}
 	return bytes
 }
@@ -77,35 +85,49 @@ const (
 func footprintOf(c configs.Config, p parts, hosts bool) (footprint, error) {
 	e, err := engineOf(c, 0)
 	if err != nil {
-		return nil, err
+		return footprint{}, err
 	}
 	defer e.Close()
 	o, s, workers := replicaOptions(c, vocabOf(c)), p.sizes(), c.Swarm.LocalWorkers
 	o.Engine = e
 	r, err := trainer.Measure(o, silence{vocab: vocabOf(c), seqLen: c.Data.SeqLen})
 	if err != nil {
-		return nil, err
+		return footprint{}, err
 	}
-	all := footprint{
-		{"parameters", r.Parameters, workers},
-		{"gradients", r.Gradients, workers},
-		{"inner optimizer", r.Optimizer, workers},
-		{"activations", r.Activations, workers},
-		{"engine", r.Engine, workers},
+	trained := func(workers int) needs {
+		all := needs{
+			{"parameters", r.Parameters, workers},
+			{"gradients", r.Gradients, workers},
+			{"inner optimizer", r.Optimizer, workers},
+			{"activations", r.Activations, workers},
+			{"engine", r.Engine, workers},
+		}
+		if hosts {
+			all = append(all, need{"evaluation", r.Evaluation, workers})
+		}
+		return all
+	}
+	f := footprint{host: needs{
 		{"anchor", s.vector, workers},
 		{"outer optimizer", s.outer, workers},
 		{"error feedback", s.feedback, workers},
 		{"exchange", 3*s.fragment + 2*s.payload, workers}, // scratch, the delta that leaves, the sum; a payload and its bytes
 		{"peer", peer, workers},
 		{"program", mapped + idle, 1},
-	}
+	}}
 	if hosts {
-		all = append(all,
-			need{"evaluation", r.Evaluation, workers},
+		f.host = append(f.host,
 			need{"report", 2*s.fragment + s.payload, 1}, // how far the workers agree
 			need{"committee", peer, 1})
 	}
-	return all, nil
+	if apart, ok := e.(engine.Apart); ok {
+		f.free, _ = apart.Memory()
+		f.device = trained(auto.Together(engineOptions(c, 0), workers))
+		f.host = append(needs{{"state to save", r.Parameters + r.Optimizer, workers}}, f.host...) // brought down from the GPU
+	} else {
+		f.host = append(trained(workers), f.host...)
+	}
+	return f, nil
 }
 
 // hold keeps this process within what its run is predicted to take.
@@ -118,13 +140,13 @@ func (s *session) hold() (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.hold(), nil
+	return f.host.hold(), nil
 }
 
-// hold has Go's collector keep the process within its footprint, and returns what ends that. Without a limit it lets garbage
+// hold has Go's collector keep the process within what it needs, and returns what ends that. Without a limit it lets garbage
 // grow until the heap has doubled, and a round leaves vectors behind. A lower limit of the user's (GOMEMLIMIT) stays.
-func (f footprint) hold() (release func()) {
+func (n needs) hold() (release func()) {
 	before := debug.SetMemoryLimit(-1)
-	debug.SetMemoryLimit(min(before, f.total()-mapped))
+	debug.SetMemoryLimit(min(before, n.total()-mapped))
 	return func() { debug.SetMemoryLimit(before) }
 }

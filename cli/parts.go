@@ -138,7 +138,11 @@ func threadsOf(c configs.Config) int {
 
 // engineOf opens the engine for a local worker, counted from 0.
 func engineOf(c configs.Config, worker int) (engine.Engine, error) {
-	return auto.Open(engine.Options{Kind: c.Train.Engine, Precision: c.Train.Precision, Threads: threadsOf(c), Worker: worker})
+	return auto.Open(engineOptions(c, worker))
+}
+
+func engineOptions(c configs.Config, worker int) engine.Options {
+	return engine.Options{Kind: c.Train.Engine, Precision: c.Train.Precision, Threads: threadsOf(c), Worker: worker}
 }
 
 // replicaOptions lacks the engine.

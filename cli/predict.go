@@ -11,14 +11,22 @@ import (
 
 // forecast is the memory that `skein run` will take, against what this machine has free.
 type forecast struct {
-	File       string    `json:"file"`
-	Parameters int       `json:"parameters"`
-	Workers    int       `json:"workers"`
-	Engine     string    `json:"engine"`
-	Needs      footprint `json:"needs"`
-	Total      int64     `json:"total"`            // bytes
-	Free       uint64    `json:"free"`             // bytes; 0 if the system does not say
-	Advice     string    `json:"advice,omitempty"` // what would make it fit, if it does not
+	File       string  `json:"file"`
+	Parameters int     `json:"parameters"`
+	Workers    int     `json:"workers"`
+	Engine     string  `json:"engine"`
+	Needs      needs   `json:"needs"`
+	Total      int64   `json:"total"`            // bytes
+	Free       uint64  `json:"free"`             // bytes; 0 if the system does not say
+	Device     *device `json:"device,omitempty"` // if the engine's memory is a GPU's
+	Advice     string  `json:"advice,omitempty"` // what would make it fit, if it does not
+}
+
+// device is the memory that a run takes on one GPU.
+type device struct {
+	Needs needs `json:"needs"`
+	Total int64 `json:"total"` // bytes
+	Free  int64 `json:"free"`  // bytes; 0 if the GPU does not say
 }
 
 // predict forecasts a run. It allocates nothing of the run's size.
@@ -33,20 +41,39 @@ func predict(file string, c configs.Config) (forecast, error) {
 	}
 	defer e.Close()
 	f := forecast{File: file, Parameters: p.layout.Len(), Workers: c.Swarm.LocalWorkers, Engine: e.Name()}
-	if f.Needs, err = footprintOf(c, p, true); err != nil {
+	found, err := footprintOf(c, p, true)
+	if err != nil {
 		return forecast{}, err
 	}
-	f.Total = f.Needs.total()
+	f.take(found)
 	if m, err := mem.VirtualMemory(); err == nil {
 		f.Free = m.Available
 	}
-	if !f.fits(f.Total) {
+	if !f.fits(found) {
 		f.Advice, err = f.remedy(c)
 	}
 	return f, err
 }
 
-func (f forecast) fits(bytes int64) bool { return f.Free == 0 || bytes <= int64(f.Free) }
+// take sets what the run takes.
+func (f *forecast) take(found footprint) {
+	f.Needs, f.Total = found.host, found.host.total()
+	if found.device != nil {
+		f.Device = &device{found.device, found.device.total(), found.free}
+	}
+}
+
+func (f forecast) sizes() string {
+	if f.Device == nil {
+		return size(f.Total)
+	}
+	return fmt.Sprintf("%s of a GPU and %s of the host", size(f.Device.Total), size(f.Total))
+}
+
+// fits compares what a run takes with what is free.
+func (f forecast) fits(found footprint) bool {
+	return (f.Free == 0 || found.host.total() <= int64(f.Free)) && (found.free == 0 || found.device.total() <= found.free)
+}
 
 // remedy looks for the mildest change of the run file with which the run fits: smaller micro-batches first, which change
 // nothing but rounding; then recomputation, which costs time; then fewer workers, which is another run.
@@ -54,18 +81,18 @@ func (f forecast) remedy(c configs.Config) (string, error) {
 	for {
 		smaller, changed := shrink(&c)
 		if !smaller {
-			return fmt.Sprintf("even with %s it would take %s: this model wants a larger machine", changed, size(f.Total)), nil
+			return fmt.Sprintf("even with %s it would take %s: this model wants a larger machine", changed, f.sizes()), nil
 		}
 		p, err := partsOf(c)
 		if err != nil {
 			return "", err
 		}
-		needs, err := footprintOf(c, p, true)
+		found, err := footprintOf(c, p, true)
 		if err != nil {
 			return "", err
 		}
-		if f.Total = needs.total(); f.fits(f.Total) {
-			return fmt.Sprintf("with %s it would take %s", changed, size(f.Total)), nil
+		if f.take(found); f.fits(found) {
+			return fmt.Sprintf("with %s it would take %s", changed, f.sizes()), nil
 		}
 	}
 }
@@ -94,21 +121,33 @@ func (f forecast) tell(out *console) {
 	out.line("memory of skein run %s: %s parameters, %d workers", f.File, humanize.Comma(int64(f.Parameters)), f.Workers)
 	out.line("engine %s", f.Engine)
 	out.line("")
-	for _, n := range f.Needs {
-		if n.Bytes > 0 {
-			out.line("  %-16s %10s × %-3d = %10s", n.Purpose, size(n.Bytes), n.Times, size(n.Bytes*int64(n.Times)))
-		}
+	if f.Device != nil {
+		out.line("on one GPU:")
+		f.Device.Needs.tell(out)
+		out.line("")
+		out.line("on the host:")
 	}
-	out.line("  %-16s %10s   %-3s   %10s", "total", "", "", size(f.Total))
+	f.Needs.tell(out)
 	out.line("")
 	switch {
-	case f.Free == 0:
+	case f.Free == 0 && f.Advice == "":
 		out.line("this system does not say how much is free")
 	case f.Advice == "":
 		out.line("ok  %s are free", size(int64(f.Free)))
-	default:
+	case f.Total > int64(f.Free):
 		out.line("!!  only %s are free\n    → %s", size(int64(f.Free)), f.Advice)
+	default:
+		out.line("!!  the GPU has only %s free\n    → %s", size(f.Device.Free), f.Advice)
 	}
+}
+
+func (n needs) tell(out *console) {
+	for _, one := range n {
+		if one.Bytes > 0 {
+			out.line("  %-16s %10s × %-3d = %10s", one.Purpose, size(one.Bytes), one.Times, size(one.Bytes*int64(one.Times)))
+		}
+	}
+	out.line("  %-16s %10s   %-3s   %10s", "total", "", "", size(n.total()))
 }
 
 func size(bytes int64) string { return humanize.IBytes(uint64(bytes)) }

@@ -66,7 +66,7 @@ func TestPredictRemedies(t *testing.T) {
 }
 
 func TestForecastIsTold(t *testing.T) {
-	f := forecast{File: "x.yaml", Parameters: 1234567, Workers: 2, Engine: "cpu", Needs: footprint{{"parameters", 1 << 20, 2}, {"none", 0, 2}}, Total: 2 << 20, Free: 1 << 20, Advice: "buy more"}
+	f := forecast{File: "x.yaml", Parameters: 1234567, Workers: 2, Engine: "cpu", Needs: needs{{"parameters", 1 << 20, 2}, {"none", 0, 2}}, Total: 2 << 20, Free: 1 << 20, Advice: "buy more"}
 	var out bytes.Buffer
 	f.tell(newConsole(&out))
 	for _, want := range []string{"1,234,567 parameters, 2 workers", "parameters          1.0 MiB × 2   =    2.0 MiB", "!!  only 1.0 MiB are free", "→ buy more"} {
@@ -81,7 +81,7 @@ func TestForecastIsTold(t *testing.T) {
 
 // The limit is below the prediction by what is no heap, goes away again, and never raises the user's.
 func TestHold(t *testing.T) {
-	f, before := footprint{{"vectors", 1 << 30, 2}}, debug.SetMemoryLimit(-1)
+	f, before := needs{{"vectors", 1 << 30, 2}}, debug.SetMemoryLimit(-1)
 	release := f.hold()
 	if got := debug.SetMemoryLimit(-1); got != 2<<30-mapped {
 		t.Errorf("limit %d", got)

@@ -33,6 +33,25 @@ func Open(o engine.Options) (engine.Engine, error) {
 	return nil, fmt.Errorf("engine %q: unknown; choose auto, cpu, cuda, cuda:N or reference", o.Kind)
 }
 
+// Together is how many of that many workers compute on the device of the first one.
+func Together(o engine.Options, workers int) int {
+	together := 0
+	var first int
+	for o.Worker = range workers {
+		dev, err := cuda.Find(o)
+		if err != nil {
+			return workers
+		}
+		if o.Worker == 0 {
+			first = dev.Index
+		}
+		if dev.Index == first {
+			together++
+		}
+	}
+	return together
+}
+
 // opened keeps a nil engine from becoming an Engine that is not nil.
 func opened[E engine.Engine](e E, err error) (engine.Engine, error) {
 	if err != nil {

@@ -59,6 +59,7 @@ var (
 	_ engine.Engine   = (*Engine)(nil)
 	_ engine.Fallible = (*Engine)(nil)
 	_ engine.Recorder = (*Engine)(nil)
+	_ engine.Apart    = (*Engine)(nil)
 )
 
 // Precision is what engines of this kind compute in; see engine.Options.

@@ -99,6 +99,16 @@ func (e *Engine) Download(dst []float32, src engine.Buf) {
 	}
 }
 
+// Memory is the GPU's.
+func (e *Engine) Memory() (free, total int64) {
+	if e.err != nil {
+		return 0, 0
+	}
+	free, total, err := e.context.Memory()
+	e.fail(err)
+	return free, total
+}
+
 // Host is nil: the host cannot address the memory.
 func (*Engine) Host(engine.Buf) []float32 { return nil }
 
