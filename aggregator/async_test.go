@@ -14,17 +14,7 @@ import (
 func newAsync(t *testing.T, n int, m Method, rounds uint64, stale Seq) *world {
 	t.Helper()
 	w := newWorld(t, n, m, Schedule{Every: 2, Fragments: 1, Steps: 2 * rounds})
-	terms := w.manifest
-	terms.MaxStaleness = stale
-	w.manifest = signer(0).SignManifest(terms).Manifest
-	var workers []PeerID
-	for i := range n {
-		workers = append(workers, signer(1+i).ID)
-	}
-	var err error
-	if w.memory, err = NewMemory(t.Context(), &w.manifest, signer(0), NewMemoryLog(), workers); err != nil {
-		t.Fatal(err)
-	}
+	w.remake(n, func(terms *Manifest) { terms.MaxStaleness = stale })
 	return w
 }
 

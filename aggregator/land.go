@@ -30,6 +30,9 @@ func (w *Worker) land(ctx context.Context, n Seq) error {
 	if out.Norm, out.Refused, err = w.fold(ctx, cert, f, flight, merged, weights); err != nil {
 		return err
 	}
+	if err := w.settle(ctx, cert); err != nil {
+		return err
+	}
 	s.Seq = n
 	if !w.Apart() {
 		w.roots.changed(f.ID, s)
@@ -90,7 +93,7 @@ func (w *Worker) fold(ctx context.Context, cert *Certificate, f gradients.Fragme
 	for i := range merged {
 		h := &merged[i].SignedHeader
 		payload, err := w.part(ctx, cert.Seq, h, codec)
-		if errors.Is(err, ErrGone) && w.Method.Private && !w.gathers(cert.Seq) {
+		if errors.Is(err, ErrGone) && w.Method.Pull != 0 && !w.gathers(cert.Seq) {
 			refused++ // nobody else has to come to the same anchor
 			continue
 		}

@@ -2,6 +2,9 @@ package aggregator
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/skein-train/skein/gradients"
 )
@@ -43,11 +46,12 @@ func (w *Worker) gather(mean gradients.Vec) {
 	}
 }
 
-// merges lists what this worker reads of the round after the chain's tip and adds up, in the order of the sum, with its weights. Who has an
-// anchor of its own takes part in nothing that does not count it, but for the end.
+// merges lists what this worker reads of the round after the chain's tip and adds up, in the order of the sum, with its weights. Who is not counted
+// where anchors travel takes part in nothing but the end: it takes over an anchor when it comes back. Where they do not travel it goes along with what
+// the others did, so that it does not fall behind.
 func (w *Worker) merges(cert *Certificate) (out []Included, weights []float32) {
 	_, counted := cert.Counts(w.Signer.ID)
-	if w.Method.Private && !w.gathers(cert.Seq) && !counted {
+	if w.Method.Pull != 0 && !w.gathers(cert.Seq) && !counted {
 		return nil, nil
 	}
 	for i, weight := range cert.Weights() {
@@ -58,6 +62,37 @@ func (w *Worker) merges(cert *Certificate) (out []Included, weights []float32) {
 	return out, weights
 }
 
+// settle has a worker that a round admits take over the place of one that the round counts, where anchors travel: with an anchor of its own, be it the
+// run's first parameters, it would pull back whoever it meets. Whose it is, the beacon draws.
+func (w *Worker) settle(ctx context.Context, cert *Certificate) error {
+	slot, _ := w.seat()
+	admitted := slices.Contains(cert.Joined, Admitted{Slot: slot, Peer: w.Signer.ID})
+	if w.Method.Pull == 0 || !admitted || w.gathers(cert.Seq) || len(cert.List) == 0 {
+		return nil
+	}
+	first := lot(cert.Beacon, slot)
+	for k := range cert.List {
+		h := &cert.List[(int(first[0])+k)%len(cert.List)].SignedHeader
+		both := w.scratch[:2*len(w.state.Anchor)]
+		payload, err := w.payload(ctx, h, w.codecs[0].MaxSize())
+		switch {
+		case errors.Is(err, ErrGone):
+			continue
+		case err != nil:
+			return fmt.Errorf("the place of %v: %w", h.Worker, err)
+		case gradients.Decoded(w.codecs[0], both, payload) != nil:
+			continue
+		}
+		delta, anchor := both[:len(both)/2], both[len(both)/2:]
+		gradients.Sub(w.state.Anchor, anchor, delta) // where it stood when it offered that
+		for _, v := range w.state.Outer {
+			clear(v)
+		}
+		return nil
+	}
+	return fmt.Errorf("none of those that round %d counts can be followed: %w", cert.Seq, ErrGone)
+}
+
 // fresh is how far the replica has moved from the anchor by now.
 func (w *Worker) fresh() gradients.Vec {
 	all := gradients.Fragment{Hi: w.Layout.Len()}
@@ -66,7 +101,7 @@ func (w *Worker) fresh() gradients.Vec {
 	return delta
 }
 
-// begun takes, when the first round departs, the outer step that no round lands for: along this worker's own part of a mean
+// begun takes, when the first round of a worker departs, the outer step that no round lands for: along this worker's own part of a mean
 // in which there is nothing yet from the others. From then on every departure holds the steps since the one before.
 func (w *Worker) begun() {
 	mean := w.fresh()

@@ -300,8 +300,9 @@ func (w *Worker) depart(ctx context.Context, n Seq) error {
 		}
 		flight.Sent = sent
 	}
+	before := len(s.Flights) > 0 && s.Flights[len(s.Flights)-1].Tally.Steps > 0
 	s.Flights = append(s.Flights, flight)
-	if w.Method.Fresh && n == 1 {
+	if w.Method.Fresh && !before && flight.Tally.Steps > 0 && !w.gathers(n) {
 		w.begun()
 	}
 	return nil

@@ -99,20 +99,29 @@ func newWorld(t *testing.T, n int, m Method, s Schedule) *world {
 	if m.Name == "noloco" {
 		topology = Pair
 	}
-	w.manifest = signer(0).SignManifest(Manifest{
+	w.manifest = Manifest{
 		Name: "test", Method: m.Name, Topology: topology, Schedule: s, Parameters: uint64(len(zero)), LayoutHash: LayoutHash(w.layout),
 		FirstRoot: Root(w.layout.Fragments(), zero, outer), Committee: []PeerID{signer(0).ID},
 		BatchSize: 2, SeqLen: 8, Sequences: 100, MinPeers: 1, Deadline: 1000,
-	}).Manifest
+	}
+	w.remake(n, func(*Manifest) {})
+	return w
+}
+
+// remake starts the swarm of n workers on other terms.
+func (w *world) remake(n int, change func(*Manifest)) {
+	w.t.Helper()
+	terms := w.manifest
+	change(&terms)
+	w.manifest = signer(0).SignManifest(terms).Manifest
 	var workers []PeerID
 	for i := range n {
 		workers = append(workers, signer(1+i).ID)
 	}
 	var err error
-	if w.memory, err = NewMemory(t.Context(), &w.manifest, signer(0), NewMemoryLog(), workers); err != nil {
-		t.Fatal(err)
+	if w.memory, err = NewMemory(w.t.Context(), &w.manifest, signer(0), NewMemoryLog(), workers); err != nil {
+		w.t.Fatal(err)
 	}
-	return w
 }
 
 func (w *world) worker(i int, by func(uint64) float32, landed func(context.Context, Landing) error) *Worker {

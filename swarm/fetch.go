@@ -55,7 +55,7 @@ func (n *Node) pursue(w *want, urgent bool) {
 		wait := n.pace.patience
 		if now := w.progress.Load(); now != seen {
 			seen, wait = now, n.pace.stuck // a part takes long on a slow road: do not fetch it twice
-		} else if try() {
+		} else if try() || n.forsaken(w) {
 			n.depot.abandon(w)
 			return
 		}
@@ -74,6 +74,12 @@ func (n *Node) hopeless(w *want, long time.Duration) bool {
 		return long >= n.pace.patience
 	}
 	return long >= n.pace.stuck
+}
+
+// forsaken reports whether a payload of a round of pairs is not worth waiting for any longer: it is of use to one or two, who do without it.
+func (n *Node) forsaken(w *want) bool {
+	tip := n.ledger.tip()
+	return n.Run.Paired(w.seq) && tip != nil && w.seq+horizon < tip.Seq && !w.isHere()
 }
 
 // fetch tries peer after peer; what one has sent stays when the next is asked. It reports whether there were peers, and all of
