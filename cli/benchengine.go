@@ -19,6 +19,7 @@ import (
 	"github.com/skein-train/skein/internal/usage"
 	"github.com/skein-train/skein/shards"
 	"github.com/skein-train/skein/trainer"
+	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/peak"
 )
 
@@ -151,9 +152,15 @@ func measureEngine(ctx context.Context, c configs.Config, steps int, out *consol
 	}
 	m := &measurement{Engine: r.Engine(), Threads: c.Train.Threads, Parameters: r.Len(), BatchSize: c.Train.BatchSize,
 		MicroBatchSize: c.Train.MicroBatchSize, SeqLen: c.Data.SeqLen, Steps: steps}
-	t, err := timeSteps(ctx, r.Replica, steps, out)
+	parts, err := timeSteps(ctx, r.Replica, steps, true, out)
 	if err != nil {
 		return nil, err
+	}
+	t := parts
+	if _, queues := r.engine.(engine.Waiter); queues { // to watch it is to slow it down
+		if t, err = timeSteps(ctx, r.Replica, steps, false, out); err != nil {
+			return nil, err
+		}
 	}
 	m.PeakMemory = usage.PeakMemory()
 	tokens := c.Train.BatchSize * c.Data.SeqLen
@@ -161,7 +168,7 @@ func measureEngine(ctx context.Context, c configs.Config, steps int, out *consol
 	m.FLOPS = m.TokensPerS.times(float64(trainer.FLOPs(modelOf(c, vocab), c.Data.SeqLen)))
 	m.Allocations, m.AllocatedBytes = t.allocations/uint64(steps), t.allocated/uint64(steps)
 	m.StepS = median(t.wall)
-	m.Parts, m.Rest = t.parts(m.StepS)
+	m.Parts, m.Rest = parts.parts(median(parts.wall))
 	if m.Peaks, err = peaksOf(ctx, c, out); err != nil {
 		return nil, err
 	}

@@ -26,8 +26,8 @@ type kind struct {
 	times        []time.Duration // of the steps before
 }
 
-// timeSteps takes two steps to warm up, and times those that follow.
-func timeSteps(ctx context.Context, r *trainer.Replica, steps int, out *console) (*stopwatch, error) {
+// timeSteps takes two steps to warm up, and times those that follow, part by part if they are watched.
+func timeSteps(ctx context.Context, r *trainer.Replica, steps int, watched bool, out *console) (*stopwatch, error) {
 	const warm = 2
 	s := &stopwatch{kinds: map[string]*kind{}, wall: make([]float64, 0, steps), cpu: make([]float64, 0, steps)}
 	var before, after runtime.MemStats
@@ -41,7 +41,9 @@ func timeSteps(ctx context.Context, r *trainer.Replica, steps int, out *console)
 			s.forget()
 			runtime.ReadMemStats(&before)
 		}
-		r.Watch(s.note)
+		if watched {
+			r.Watch(s.note)
+		}
 		start, cpu := time.Now(), usage.CPU()
 		if _, err := r.Step(ctx); err != nil {
 			return nil, err

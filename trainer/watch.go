@@ -3,6 +3,7 @@ package trainer
 import (
 	"time"
 
+	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/ops"
 )
 
@@ -21,6 +22,7 @@ func (r *Replica) part(e Event, f func() error) error {
 	}
 	start := time.Now()
 	err := f()
+	engine.Wait(r.engine)
 	e.Took = time.Since(start)
 	r.watch(e)
 	return err

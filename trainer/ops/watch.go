@@ -1,8 +1,12 @@
 package ops
 
-import "time"
+import (
+	"time"
 
-// Event is one op that has run. Its time is that of the call: on an engine that answers before it is done it says nothing.
+	"github.com/skein-train/skein/trainer/engine"
+)
+
+// Event is one op that has run. An engine that answers before it is done is waited for after each op, which takes time, too.
 type Event struct {
 	Op    string // kind of op: "linear", "linear.grad"
 	Again bool   // it was computed once more for the way back, see Block
@@ -15,6 +19,7 @@ type Event struct {
 func (o *op) watched(watch func(Event)) {
 	start := time.Now()
 	o.run(o)
+	engine.Wait(o.b.engine)
 	watch(Event{Op: o.name, Again: o.again, FLOPs: o.flops, Bytes: o.traffic(), Took: time.Since(start)})
 }
 

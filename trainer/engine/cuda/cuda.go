@@ -60,6 +60,7 @@ var (
 	_ engine.Fallible = (*Engine)(nil)
 	_ engine.Recorder = (*Engine)(nil)
 	_ engine.Apart    = (*Engine)(nil)
+	_ engine.Waiter   = (*Engine)(nil)
 )
 
 // Precision is what engines of this kind compute in; see engine.Options.

@@ -109,6 +109,13 @@ func (e *Engine) Memory() (free, total int64) {
 	return free, total
 }
 
+// Wait returns when all queued work is done.
+func (e *Engine) Wait() {
+	if e.err == nil {
+		e.fail(e.stream.Wait())
+	}
+}
+
 // Host is nil: the host cannot address the memory.
 func (*Engine) Host(engine.Buf) []float32 { return nil }
 

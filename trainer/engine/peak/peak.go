@@ -31,39 +31,46 @@ func Caches() int { return min(most, max(least, largestCache())) }
 // of which is allocated. It takes about a second, and says the best of many readings: other load lowers a mean.
 func Measure(ctx context.Context, e engine.Engine, threads, caches int) (Peak, error) {
 	p := Peak{Threads: threads}
-	for _, d := range []int{256, 512, 1024} {
+	sizes := []int{256, 512, 1024}
+	_, device := e.(engine.Apart)
+	if device { // which is large, and has caches that the host does not know
+		sizes, caches = append(sizes, 4096, 8192), most
+	}
+	for _, d := range sizes {
 		work := 2 * float64(d) * float64(d) * float64(d)
-		rate, err := best(ctx, work, product(e, d))
+		rate, err := best(ctx, e, work, product(e, d))
 		if err != nil {
 			return p, err
 		}
 		p.FLOPS = max(p.FLOPS, rate)
-		if 8*work > rate { // on a slow engine the next one would take more than a second
+		if 64*work > rate && device || 8*work > rate { // on a slow engine the next one would take more than a second
 			break
 		}
 	}
-	rate, err := tiles(ctx, threads)
-	if err != nil {
-		return p, err
+	if !device {
+		rate, err := tiles(ctx, threads)
+		if err != nil {
+			return p, err
+		}
+		p.FLOPS = max(p.FLOPS, rate)
 	}
-	p.FLOPS = max(p.FLOPS, rate)
 	n := caches / 3 // elements: three vectors, together four times as large as the cache
 	x, y, z := e.Alloc(n), e.Alloc(n), e.Alloc(n)
 	for bytes, run := range map[float64]func(){
 		12 * float64(n): func() { e.Mix(z, 0.5, x, 2, y) },
 		8 * float64(n):  func() { e.Copy(z, x) },
 	} {
-		rate, err := best(ctx, bytes, run)
+		rate, err := best(ctx, e, bytes, run)
 		if err != nil {
 			return p, err
 		}
 		p.Bandwidth = max(p.Bandwidth, rate)
 	}
-	return p, nil
+	return p, engine.Err(e)
 }
 
-// best is the highest rate of many calls, each long enough for the clock.
-func best(ctx context.Context, work float64, run func()) (rate float64, err error) {
+// best is the highest rate of many calls, each long enough for the clock; e, if there is one, has done them by then.
+func best(ctx context.Context, e engine.Engine, work float64, run func()) (rate float64, err error) {
 	const atLeast, budget = 500 * time.Microsecond, 200 * time.Millisecond
 	run() // warm
 	times := 1
@@ -75,6 +82,7 @@ func best(ctx context.Context, work float64, run func()) (rate float64, err erro
 		for range times {
 			run()
 		}
+		engine.Wait(e)
 		took := time.Since(at)
 		if took < atLeast {
 			times *= 2
@@ -102,7 +110,7 @@ func tiles(ctx context.Context, threads int) (rate float64, err error) {
 	for i := range rates {
 		g.Go(func() (err error) {
 			run, work := tile()
-			rates[i], err = best(ctx, work, run)
+			rates[i], err = best(ctx, nil, work, run)
 			return err
 		})
 	}
