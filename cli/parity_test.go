@@ -82,7 +82,7 @@ func (r recorded) run(t *testing.T, cfg configs.Config) (loss float64, rounds in
 	}
 	var replicas []*replica
 	for w := range r.workers {
-		one, err := newReplica(whole, recordedSeat{r, w})
+		one, err := newReplica(whole, w, recordedSeat{r, w})
 		if err != nil {
 			t.Fatal(err)
 		}
