@@ -41,11 +41,10 @@ extern "C" KERNEL __launch_bounds__(team) head_loss(float *logits, float *losses
 			sum = fma_(sums[w], exp2_((tops[w] - top) * log2e), sum);
 	const float lse = top + log2_(sum) * ln2;
 	if (thread() == 0)
-		losses[block_x()] = lse - row[target];
+		losses[block_x()] = lse - row[target]; // before the barrier that comes before this is overwritten
 	if (!gradient)
 		return;
 
-	barrier(); // the target's logit has been read
 	const float share = scale * (1 + 2 * z * lse);
 	for (int at = 0; at < v; at += team * each) {
 		const int c = at + thread() * each;

@@ -92,21 +92,39 @@ static int left, arrived;
 static u64 barriers;
 static const Launch *running;
 
+// Threads run in turn or, if SKEIN_EMULATE_ORDER is a number, in a random order that begins with it: a warp runs as far as it
+// can while the others wait, but now and then another is let in. A kernel that lacks a barrier is right in some orders only.
+static u64 order;
+
+static u64 draw() { return order ^= order << 13, order ^= order >> 7, order ^= order << 17; } // Marsaglia's xorshift
+
+static bool runnable(const Fiber &f) { return !f.done && (!f.waits || *f.waits != f.seen); }
+
+// next is the first thread that may run among count threads from `first` on, the one behind `behind` before the others; -1: none.
+static int next(int first, int count, int behind) {
+	for (int n = 1; n <= count; n++) {
+		const int i = first + (behind - first + n) % count;
+		if (runnable(fibers[i]))
+			return i;
+	}
+	return -1;
+}
+
 static void resume_other() {
 	const int me = at.thread, n = at.threads;
-	for (int i = me;;) {
-		i = i + 1 == n ? 0 : i + 1;
-		Fiber &f = fibers[i];
-		if (!f.done && (!f.waits || *f.waits != f.seen)) {
-			f.waits = nullptr;
-			if (i != me) {
-				at.thread = i;
-				change(&fibers[me].context, &f.context);
-			}
-			return;
-		}
-		if (i == me)
-			fail("all threads wait: not all of a warp or block came to the same barrier or exchange");
+	int i = -1;
+	if (order && draw() % 4096) {
+		const int first = me & ~31;
+		i = next(first, n - first < 32 ? n - first : 32, me);
+	}
+	if (i < 0)
+		i = next(0, n, order ? draw() % n : me);
+	if (i < 0)
+		fail("all threads wait: not all of a warp or block came to the same barrier or exchange");
+	fibers[i].waits = nullptr;
+	if (i != me) {
+		at.thread = i;
+		change(&fibers[me].context, &fibers[i].context);
 	}
 }
 
@@ -182,12 +200,22 @@ void multiply(Lane *lanes) {
 	}
 }
 
-// Copies are done as late as they may be, so that a kernel which forgets to wait shows.
+static void perform(const Copy &c) {
+	memset(c.to, 0, c.size);
+	memcpy(c.to, c.from, c.bytes);
+}
+
+// Copies are done as late as they may be, so that a kernel which forgets to wait shows; in random orders half of them are done at
+// once, so that one which overwrites what others still read shows, too.
 void queue_copy(const u8 *to, const void *from, int size, int bytes) {
 	if ((uintptr_t)to % size || (uintptr_t)from % size)
 		fail("an asynchronous copy between addresses that are not aligned to its size");
 	Fiber &f = fibers[at.thread];
-	f.copies.push_back({(void *)to, from, size, bytes, f.group});
+	const Copy c = {(void *)to, from, size, bytes, f.group};
+	if (order && draw() & 1024)
+		perform(c);
+	else
+		f.copies.push_back(c);
 }
 void close_group() { fibers[at.thread].group++; }
 void wait_groups(int but) {
@@ -198,8 +226,7 @@ void wait_groups(int but) {
 			f.copies[kept++] = c;
 			continue;
 		}
-		memset(c.to, 0, c.size);
-		memcpy(c.to, c.from, c.bytes);
+		perform(c);
 	}
 	f.copies.resize(kept);
 }
@@ -229,8 +256,8 @@ static void run_block() {
 		f.copies.clear();
 	}
 	memset(dynamic_memory, 0xff, running->shared); // NaNs, for who reads before writing
-	at.thread = 0;
-	change(&outside, &fibers[0].context);
+	at.thread = order ? draw() % at.threads : 0;
+	change(&outside, &fibers[at.thread].context);
 }
 
 void run(const Launch &l) {
@@ -247,6 +274,8 @@ void run(const Launch &l) {
 	for (unsigned i = 0; i < l.threads; i++)
 		fibers[i].stack = stacks[i];
 	warps.resize((l.threads + 31) / 32);
+	const char *seed = getenv("SKEIN_EMULATE_ORDER");
+	order = seed ? strtoull(seed, nullptr, 10) : 0;
 	running = &l;
 	at.threads = l.threads;
 	for (int i = 0; i < 3; i++)
