@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -186,7 +185,7 @@ func peaksOf(ctx context.Context, c configs.Config, out *console) (found []peak.
 			return nil, err
 		}
 		p, err := peak.Measure(ctx, e, threads, peak.Caches())
-		if err := errors.Join(err, e.Close()); err != nil {
+		if err := cmp.Or(err, e.Close()); err != nil {
 			return nil, err
 		}
 		found = append(found, p)

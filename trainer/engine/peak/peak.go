@@ -32,9 +32,10 @@ func Caches() int { return min(most, max(least, largestCache())) }
 func Measure(ctx context.Context, e engine.Engine, threads, caches int) (Peak, error) {
 	p := Peak{Threads: threads}
 	sizes := []int{256, 512, 1024}
-	_, device := e.(engine.Apart)
+	apart, device := e.(engine.Apart)
 	if device { // which is large, and has caches that the host does not know
-		sizes, caches = append(sizes, 4096, 8192), most
+		free, _ := apart.Memory()
+		sizes, caches = append(sizes, 4096, 8192), min(most, int(free/16))
 	}
 	for _, d := range sizes {
 		work := 2 * float64(d) * float64(d) * float64(d)
