@@ -28,9 +28,9 @@ func opened(t *testing.T) *Engine {
 func TestEveryCut(t *testing.T) {
 	e := opened(t)
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, s := range []struct{ m, n, k int }{{8, 16, 32}, {130, 70, 40}, {260, 136, 104}} {
+	for _, s := range []struct{ m, n, k int }{{8, 16, 32}, {130, 70, 40}, {260, 300, 104}} {
 		for _, f := range []form{nt, nn, tn} {
-			for _, c := range []cut{{64, 1}, {128, 1}, {64, 3}, {128, 2}} {
+			for _, c := range []cut{{64, 1}, {128, 1}, {256, 1}, {64, 3}, {128, 2}} {
 				t.Run(fmt.Sprint(s, f, c), func(t *testing.T) {
 					want := make([]float64, s.m*s.n)
 					p := product{form: f, m: s.m, n: s.n, k: s.k, c: e.Alloc(s.m * s.n), ldc: s.n, add: c.parts == 3}
@@ -58,6 +58,28 @@ func TestEveryCut(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestPartsRoundOnce: parts are added before they are rounded.
+func TestPartsRoundOnce(t *testing.T) {
+	const m, n, k = 16, 24, 96
+	e := opened(t)
+	r := rand.New(rand.NewPCG(7, 8))
+	p := product{form: nn, m: m, n: n, k: k, a: uploaded(e, normal(r, m*k), false, m, k), b: uploaded(e, normal(r, k*n), false, k, n), ldc: n}
+	run := func(c engine.Buf) []float32 {
+		p.c = c
+		e.multiplyCut(p, cut{64, 3})
+		wide, got := e.Alloc(m*n), make([]float32, m*n)
+		e.Copy(wide, c)
+		e.Download(got, wide)
+		return got
+	}
+	want := run(e.Alloc(m * n))
+	for i, x := range run(e.Alloc(m*n/2).At(0, m*n, engine.BF16)) {
+		if rounded := engine.FromBF16(engine.ToBF16(want[i])); x != rounded {
+			t.Fatalf("element %d is %v, want %v", i, x, rounded)
 		}
 	}
 }
@@ -128,11 +150,14 @@ func TestCutsDependOnShapes(t *testing.T) {
 		want cut
 	}{
 		{product{form: nt, m: 8192, n: 768, k: 768}, cut{128, 1}},
+		{product{form: nt, m: 8192, n: 3072, k: 768}, cut{256, 1}},
 		{product{form: nt, m: 128, n: 768, k: 768}, cut{64, 1}},
+		{product{form: nn, m: 1280, n: 768, k: 50257}, cut{128, 4}},
 		{product{form: tn, m: 768, n: 768, k: 8192}, cut{128, 7}},
-		{product{form: tn, m: 50257, n: 768, k: 1280}, cut{128, 1}},
+		{product{form: tn, m: 50257, n: 768, k: 1280}, cut{256, 1}},
 		{product{form: tn, m: 48, n: 48, k: 100}, cut{64, 1}},
 	} {
+		c.p.ldc = c.p.n
 		if got := cutOf(c.p); got != c.want {
 			t.Errorf("%d×%d×%d: %v, want %v", c.p.m, c.p.n, c.p.k, got, c.want)
 		}

@@ -29,19 +29,23 @@ const (
 	tn             // dw = dyᵀ·x
 )
 
-// cut is how a product is shared out among blocks: tiles of size×size elements, and k in parts. It depends on the shapes
-// only, as the order of sums does.
-type cut struct{ size, parts int }
+// cut is how a product is shared out among blocks: tiles as wide as that, of the sizes in gemm.cu, and k in parts. It depends
+// on the shapes only, as the order of sums does.
+type cut struct{ wide, parts int }
+
+func (c cut) high() int { return min(c.wide, 128) }
 
 // busy is how many blocks keep a large GPU busy. A constant: the GPU at hand must not decide on the order of sums.
 const busy = 128
 
-// cutOf takes the large tile where there are enough of them. The gradient of a weight has few tiles and a long k, so it may be
-// cut along k; no part is shorter than a thousand terms, as each is written and read once more.
+// cutOf takes the largest tile of which there are enough. A product with few tiles and a long k, such as the gradient of a
+// weight, is cut along k; no part is shorter than a thousand terms, as each is written and read once more.
 func cutOf(p product) cut {
-	tiles := ceil(p.m, 128) * ceil(p.n, 128)
-	parts := 1
-	if p.form == tn {
+	if ceil(p.m, 128)*ceil(p.n, 256) >= 4*busy {
+		return cut{256, 1}
+	}
+	tiles, parts := ceil(p.m, 128)*ceil(p.n, 128), 1
+	if p.ldc == p.n {
 		parts = max(1, min(2*busy/tiles, p.k/1024))
 	}
 	if tiles*parts < busy/2 {
@@ -51,16 +55,16 @@ func cutOf(p product) cut {
 }
 
 var gemms = [3]map[int]string{
-	nt: {64: "gemm_nt_64", 128: "gemm_nt_128"},
-	nn: {64: "gemm_nn_64", 128: "gemm_nn_128"},
-	tn: {64: "gemm_tn_64", 128: "gemm_tn_128"},
+	nt: {64: "gemm_nt_64", 128: "gemm_nt_128", 256: "gemm_nt_256"},
+	nn: {64: "gemm_nn_64", 128: "gemm_nn_128", 256: "gemm_nn_256"},
+	tn: {64: "gemm_tn_64", 128: "gemm_tn_128", 256: "gemm_tn_256"},
 }
 
 // multiply queues a product. It is the one place that another library's product would go to.
 func (e *Engine) multiply(p product) { e.multiplyCut(p, cutOf(p)) }
 
 func (e *Engine) multiplyCut(p product, c cut) {
-	const team, depth, stages = 128, 32, 4 // as in gemm.cu
+	const depth, stages = 32, 4 // as in gemm.cu
 	switch {
 	case p.m == 0 || p.n == 0:
 		return
@@ -70,9 +74,13 @@ func (e *Engine) multiplyCut(p product, c cut) {
 		}
 		return
 	}
+	team := 128
+	if c.wide == 256 {
+		team = 256
+	}
 	run := func(to engine.Buf, ld, parts, part int, add bool) {
-		grid := blocks(ceil(p.m, c.size) * ceil(p.n, c.size) * parts)
-		e.launch(gemms[p.form][c.size], grid, team, stages*2*c.size*depth*2, at(to), address(p.a.addr), address(p.b.addr),
+		grid := blocks(ceil(p.m, c.high()) * ceil(p.n, c.wide) * parts)
+		e.launch(gemms[p.form][c.wide], grid, team, stages*(c.high()+c.wide)*depth*2, at(to), address(p.a.addr), address(p.b.addr),
 			i32(p.m), i32(p.n), i32(p.k), i32(p.a.ld), i32(p.b.ld), i32(ld), i32(part), how(to, ld, add))
 	}
 	part := ceil(ceil(p.k, c.parts), depth) * depth
@@ -81,12 +89,12 @@ func (e *Engine) multiplyCut(p product, c cut) {
 		run(p.c, p.ldc, 1, part, p.add)
 		return
 	}
-	if p.c.Type != engine.F32 || p.ldc != p.n {
-		panic("engine: a product in parts goes to an F32 without gaps")
+	if p.ldc != p.n {
+		panic("engine: a product in parts has rows without gaps")
 	}
 	sums := e.buf(&e.slots.parts, parts*p.m*p.n, engine.F32)
 	run(sums, p.n, parts, part, false)
-	e.launch("gemm_sum", spread(p.m*p.n, 1), flat, 0, at(p.c), at(sums), i32(parts), i64(p.m*p.n), how(p.c, p.n, p.add))
+	e.launch("gemm_sum", spread(p.m*p.n, 8), flat, 0, at(p.c), at(sums), i32(parts), i64(p.m*p.n), how(p.c, p.n, p.add))
 }
 
 // how tells a kernel the way to store: see tile.h.

@@ -1,26 +1,27 @@
 // Products of bfloat16 matrices, summed in F32: C[m,n] = op(A)·op(B), or C + op(A)·op(B).
 //
-// A block of four warps makes one tile of C. Its factors come by asynchronous copies, a ring of four steps of 32 terms; each
-// warp makes a quarter of the tile. Where the big tile has 128×128 elements a warp holds 64×64: 8 loads of matrices feed 32
-// mma, 64 bytes a clock of the 128 that shared memory gives on an A100, so that the tensor cores can be the limit; smaller
-// parts of a warp would not let them. That takes 128 accumulators a thread, two blocks a multiprocessor (sm_80 and up:
-// 65,536 registers; 2·64 KiB of shared memory, one block on sm_86 and sm_89 with 100 KiB).
+// A block makes one tile of C. Its factors come by asynchronous copies, a ring of four steps of 32 terms. Two things bound the
+// tile from below. What a warp holds, 64×64: 8 loads of matrices feed 32 mma then, 64 bytes a clock of the 128 that shared
+// memory gives on an A100; 32×64 would take 96. And what a block holds: 128×256 does 85 operations for a byte from the
+// second-level cache, 128×128 does 64, and a cache of 5.5 TB/s feeds 470 and 350 TFLOP/s of them. The registers bound it from
+// above: 128 sums a thread. So 128×256 is for products with many tiles, 128×128, two of which share a multiprocessor and cover
+// each other's barriers, for the others, and 64×64 for small ones. Shared memory: 96, 64 and 32 KiB, the first what an sm_86 has.
 //
 // What to expect: mma.sync reaches most of an A100's 312 TFLOP/s and about .6 of an H100's 990, whose rest needs wgmma
-// (sm_90a, not in this file). The small tile is for products with few tiles.
+// (sm_90a, not in this file).
 //
 // The order of sums depends on the shapes only: k runs upwards in steps of 16 within mma; a product that is cut along k into
 // parts (see gemm_sum) adds them in order.
 #include "tile.h"
 
-constexpr int depth = 32, stages = 4, team = 128;
+constexpr int depth = 32, stages = 4;
 
 // `part` is the number of terms in each part of k. C has room for all parts, m·ldc apart. lda and ldb are multiples of 8.
-template <int high, int wide, bool turnedA, bool turnedB>
+template <int high, int wide, int perWarp, bool turnedA, bool turnedB>
 DEVICE void gemm(void *c, const u16 *a, const u16 *b, int m, int n, int k, int lda, int ldb, int ldc, int part, int how) {
 	using A = Tile<turnedA ? depth : high, turnedA ? high : depth>; // turned: stored [k,m]
 	using B = Tile<turnedB ? wide : depth, turnedB ? depth : wide>; // turned: stored [n,k]
-	constexpr int perWarp = high / 2, across = wide / 2, ring = A::bytes + B::bytes;
+	constexpr int across = wide / perWarp, team = high / perWarp * across * 32, ring = A::bytes + B::bytes;
 
 	// Blocks that run at the same time share rows and columns through the second-level cache: tiles are taken in bands of 8
 	// rows of tiles, downwards first.
@@ -46,58 +47,70 @@ DEVICE void gemm(void *c, const u16 *a, const u16 *b, int m, int n, int k, int l
 	for (int s = 0; s < stages - 1; s++)
 		copy(s);
 
-	const int y = warp() / 2 * perWarp, x = warp() % 2 * across;
-	float sums[perWarp / 16][across / 8][4] = {};
+	const int y = warp() / across * perWarp, x = warp() % across * perWarp;
+	float sums[perWarp / 16][perWarp / 8][4] = {};
 	for (int step = 0; step < steps; step++) {
 		copy_wait<stages - 2>();
 		barrier(); // this step is here, and nobody reads the one that is overwritten next
 		copy(step + stages - 1);
 		const Shared at = memory + step % stages * ring;
 		UNROLL for (int term = 0; term < depth; term += 16) {
-			u32 fa[perWarp / 16][4], fb[across / 16][4];
+			u32 fa[perWarp / 16][4], fb[perWarp / 16][4];
 			UNROLL for (int i = 0; i < perWarp / 16; i++) A::template left<!turnedA>(fa[i], at, y + 16 * i, term);
-			UNROLL for (int j = 0; j < across / 16; j++) B::template right<turnedB>(fb[j], at + A::bytes, x + 16 * j, term);
+			UNROLL for (int j = 0; j < perWarp / 16; j++) B::template right<turnedB>(fb[j], at + A::bytes, x + 16 * j, term);
 			UNROLL for (int i = 0; i < perWarp / 16; i++)
-				UNROLL for (int j = 0; j < across / 8; j++) mma_sync(sums[i][j], fa[i], fb[j / 2] + j % 2 * 2);
+				UNROLL for (int j = 0; j < perWarp / 8; j++) mma_sync(sums[i][j], fa[i], fb[j / 2] + j % 2 * 2);
 		}
 	}
 
-	barrier();
+	// The tile goes out through the ring, as many columns at once as that has room for.
+	constexpr int strip = high * wide * 4 > stages * ring ? wide / 2 : wide;
 	float *room = (float *)dynamic_shared();
-	UNROLL for (int i = 0; i < perWarp / 16; i++)
-		UNROLL for (int j = 0; j < across / 8; j++) stage<wide>(room, y + 16 * i, x + 8 * j, sums[i][j]);
-	barrier();
 	const long long to = (long long)(block_x() / tiles) * m * ldc;
-	for (int i = thread(); i < high * wide / 8; i += team) {
-		const int r = i / (wide / 8), q = i % (wide / 8) * 8;
-		if (row + r < m && column + q < n) {
-			alignas(16) float out[8];
-			unstage<wide>(out, room, r, q);
-			store(c, to + (long long)(row + r) * ldc + column + q, out, n - column - q, how);
+	for (int from = 0; from < wide; from += strip) {
+		barrier();
+		if (x / strip * strip == from)
+			UNROLL for (int i = 0; i < perWarp / 16; i++)
+				UNROLL for (int j = 0; j < perWarp / 8; j++) stage<strip>(room, y + 16 * i, x % strip + 8 * j, sums[i][j]);
+		barrier();
+		for (int i = thread(); i < high * strip / 8; i += team) {
+			const int r = i / (strip / 8), q = i % (strip / 8) * 8, col = column + from + q;
+			if (row + r < m && col < n) {
+				alignas(16) float out[8];
+				unstage<strip>(out, room, r, q);
+				store(c, to + (long long)(row + r) * ldc + col, out, n - col, how);
+			}
 		}
 	}
 }
 
-#define GEMM(name, high, wide, blocks, turnedA, turnedB) \
-	extern "C" KERNEL __launch_bounds__(team, blocks) name(void *c, const u16 *a, const u16 *b, int m, int n, int k, int lda, int ldb, int ldc, int part, int how) { \
-		gemm<high, wide, turnedA, turnedB>(c, a, b, m, n, k, lda, ldb, ldc, part, how); \
+#define GEMM(name, high, wide, perWarp, blocks, turnedA, turnedB) \
+	extern "C" KERNEL __launch_bounds__(high / perWarp * (wide / perWarp) * 32, blocks) name(void *c, const u16 *a, const u16 *b, int m, int n, int k, int lda, int ldb, int ldc, int part, int how) { \
+		gemm<high, wide, perWarp, turnedA, turnedB>(c, a, b, m, n, k, lda, ldb, ldc, part, how); \
 	} \
 	EXPORT(name)
 
-GEMM(gemm_nt_128, 128, 128, 2, false, true)
-GEMM(gemm_nn_128, 128, 128, 2, false, false)
-GEMM(gemm_tn_128, 128, 128, 2, true, false)
-GEMM(gemm_nt_64, 64, 64, 4, false, true)
-GEMM(gemm_nn_64, 64, 64, 4, false, false)
-GEMM(gemm_tn_64, 64, 64, 4, true, false)
+GEMM(gemm_nt_256, 128, 256, 64, 1, false, true)
+GEMM(gemm_nn_256, 128, 256, 64, 1, false, false)
+GEMM(gemm_tn_256, 128, 256, 64, 1, true, false)
+GEMM(gemm_nt_128, 128, 128, 64, 2, false, true)
+GEMM(gemm_nn_128, 128, 128, 64, 2, false, false)
+GEMM(gemm_tn_128, 128, 128, 64, 2, true, false)
+GEMM(gemm_nt_64, 64, 64, 32, 4, false, true)
+GEMM(gemm_nn_64, 64, 64, 32, 4, false, false)
+GEMM(gemm_tn_64, 64, 64, 32, 4, true, false)
 
-// gemm_sum adds the parts of a product that was cut along k, each of n elements, in order.
-extern "C" KERNEL gemm_sum(float *c, const float *parts, int count, long long n, int how) {
-	for (long long i = (long long)block_x() * threads() + thread(); i < n; i += (long long)blocks_x() * threads()) {
-		float s = parts[i];
-		for (int p = 1; p < count; p++)
-			s += parts[p * n + i];
-		c[i] = how & Adding ? c[i] + s : s;
+// gemm_sum adds the parts of a product that was cut along k, each of n elements, in order. A thread takes 8.
+extern "C" KERNEL gemm_sum(void *c, const float *parts, int count, long long n, int how) {
+	for (long long i = 8 * ((long long)block_x() * threads() + thread()); i < n; i += 8ll * blocks_x() * threads()) {
+		const int left = n - i < 8 ? (int)(n - i) : 8;
+		float s[8] = {};
+		for (int p = 0; p < count; p++) {
+			float x[8];
+			load(x, parts, p * n + i, left, false, n % 4 == 0);
+			UNROLL for (int j = 0; j < 8; j++) s[j] += x[j];
+		}
+		store(c, i, s, left, how);
 	}
 }
 EXPORT(gemm_sum)
