@@ -1,6 +1,7 @@
 package driver_test
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -8,11 +9,8 @@ import (
 
 	"github.com/skein-train/skein/trainer/engine/cuda/cudatest"
 	"github.com/skein-train/skein/trainer/engine/cuda/driver"
+	"github.com/skein-train/skein/trainer/engine/cuda/kernels"
 )
-
-// module is PTX with a kernel that the emulated GPU has.
-const module = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry convert(\n" +
-	"\t.param .u64 a,\n\t.param .u64 b,\n\t.param .u64 n,\n\t.param .u32 form\n)\n{ ret; }\n"
 
 func open(t *testing.T) *driver.Driver {
 	t.Helper()
@@ -23,14 +21,31 @@ func open(t *testing.T) *driver.Driver {
 	return d
 }
 
+// context is one of the GPU at hand, which may be a real one.
 func context(t *testing.T) *driver.Context {
 	t.Helper()
-	devices, err := open(t).Devices()
+	d, err := driver.Open(cudatest.Driver(t))
+	must(t, err)
+	devices, err := d.Devices()
 	must(t, err)
 	c, err := devices[0].Open()
 	must(t, err)
 	t.Cleanup(func() { must(t, c.Close()) })
 	return c
+}
+
+// module is the PTX with the kernel convert.
+func module(t *testing.T) []byte {
+	t.Helper()
+	all, err := kernels.Modules()
+	must(t, err)
+	for _, m := range all {
+		if bytes.Contains(m.PTX, []byte(".entry convert(")) {
+			return m.PTX
+		}
+	}
+	t.Fatal("there is no kernel convert")
+	return nil
 }
 
 func must(t *testing.T, err error) {
@@ -156,7 +171,7 @@ func TestPinnedMemoryIsCopiedLater(t *testing.T) {
 func TestLaunchAndReplay(t *testing.T) {
 	c := context(t)
 	s := stream(t, c)
-	m, err := c.Load([]byte(module))
+	m, err := c.Load(module(t))
 	must(t, err)
 	f, err := m.Function("convert")
 	must(t, err)
@@ -214,13 +229,14 @@ func TestEvents(t *testing.T) {
 }
 
 func TestModulesThatDoNotLoad(t *testing.T) {
+	cudatest.Emulated(t)
 	c := context(t)
 	cudatest.Setenv(t, "FAKE_CUDA_JIT", "line 7: unknown instruction")
-	if _, err := c.Load([]byte(module)); !errors.Is(err, driver.InvalidPTX) || !strings.Contains(err.Error(), "line 7: unknown instruction") {
+	if _, err := c.Load(module(t)); !errors.Is(err, driver.InvalidPTX) || !strings.Contains(err.Error(), "line 7: unknown instruction") {
 		t.Errorf("got %v", err)
 	}
 	cudatest.Setenv(t, "FAKE_CUDA_JIT", "")
-	m, err := c.Load([]byte(module))
+	m, err := c.Load(module(t))
 	must(t, err)
 	if _, err := m.Function("nonesuch"); !errors.Is(err, driver.NotFound) || !strings.Contains(err.Error(), "nonesuch") {
 		t.Errorf("got %v", err)
@@ -229,6 +245,7 @@ func TestModulesThatDoNotLoad(t *testing.T) {
 }
 
 func TestOutOfMemory(t *testing.T) {
+	cudatest.Emulated(t)
 	cudatest.Setenv(t, "FAKE_CUDA_MEMORY", "1048576")
 	if _, err := context(t).Alloc(1 << 30); !errors.Is(err, driver.OutOfMemory) || !strings.Contains(err.Error(), "micro_batch_size") {
 		t.Errorf("got %v", err)
