@@ -200,6 +200,11 @@ void multiply(Lane *lanes) {
 	}
 }
 
+void need_aligned(const void *p, int size) {
+	if ((uintptr_t)p % size)
+		fail("an address of an asynchronous copy or a load of matrices is not aligned");
+}
+
 static void perform(const Copy &c) {
 	memset(c.to, 0, c.size);
 	memcpy(c.to, c.from, c.bytes);
@@ -208,8 +213,8 @@ static void perform(const Copy &c) {
 // Copies are done as late as they may be, so that a kernel which forgets to wait shows; in random orders half of them are done at
 // once, so that one which overwrites what others still read shows, too.
 void queue_copy(const u8 *to, const void *from, int size, int bytes) {
-	if ((uintptr_t)to % size || (uintptr_t)from % size)
-		fail("an asynchronous copy between addresses that are not aligned to its size");
+	need_aligned(to, size);
+	need_aligned(from, size);
 	Fiber &f = fibers[at.thread];
 	const Copy c = {(void *)to, from, size, bytes, f.group};
 	if (order && draw() & 1024)

@@ -31,6 +31,7 @@ void block_barrier();
 // 32 lanes. The lanes stay as they are until the thread's exchange after the next.
 Lane *exchange(const u32 *words, int n, void (*whole)(Lane *));
 
+void need_aligned(const void *p, int size); // to that many bytes, as the device does
 void queue_copy(const u8 *to, const void *from, int size, int bytes);
 void close_group();
 void wait_groups(int but);
@@ -119,6 +120,7 @@ DEVICE void mma_sync(float *d, const u32 *a, const u32 *b) {
 
 // matrix_rows are the addresses that all lanes bring to a load of matrices.
 DEVICE emulate::Lane *matrix_rows(Shared row) {
+	emulate::need_aligned(row, 16);
 	u32 words[2];
 	memcpy(words, &row, 8);
 	return emulate::exchange(words, 2, nullptr);
