@@ -46,6 +46,7 @@ type session struct {
 	cores     cores
 	report    *reporter
 	fault     *fault
+	tempo     *tempo // of an asynchronous run whose workers keep pace; else nil
 
 	introducers []string // to the hash table that the provider tells; nil: the public one's
 
@@ -97,7 +98,7 @@ func (s *session) openParts(context.Context) (err error) {
 		return err
 	}
 	s.rate, err = rateOf(s.cfg)
-	s.cores = newCores(s.cfg)
+	s.cores, s.tempo = newCores(s.cfg), tempoOf(s.cfg)
 	s.caps = swarm.NewCaps(uint64(s.cfg.Swarm.Up), uint64(s.cfg.Swarm.Down))
 	return err
 }
@@ -263,7 +264,7 @@ func (s *session) options(w *worker, genesis *aggregator.Certificate) aggregator
 		model.expect = func(first, start, count uint64) { s.expect(w, first, start, count) }
 	}
 	return aggregator.Options{
-		Manifest: &s.manifest.Manifest, Genesis: genesis, Signer: w.signer, Method: s.method, Layout: s.layout,
+		Pace: s.tempo.of(w.signer.ID), Manifest: &s.manifest.Manifest, Genesis: genesis, Signer: w.signer, Method: s.method, Layout: s.layout,
 		Replica: model, Exchange: w.timed, Assign: shards.Assign, Resume: w.resume, Start: w.start, Paused: s.paused,
 		Landed: func(ctx context.Context, l aggregator.Landing) error { return s.landed(ctx, w, l) },
 	}
@@ -335,6 +336,11 @@ func (s *session) ride(ctx context.Context, w *worker) error {
 // train runs the workers until all are done, and attend beside them, which looks after the run and says when it is over.
 func (s *session) train(ctx context.Context, attend func(context.Context) error) error {
 	g, inner := errgroup.WithContext(ctx)
+	if s.tempo != nil {
+		watching, done := context.WithCancel(inner)
+		defer done()
+		go s.tempo.watch(watching, s.workers[0].node)
+	}
 	var alive atomic.Int64
 	alive.Store(int64(len(s.workers)))
 	for _, w := range s.workers {

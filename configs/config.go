@@ -85,6 +85,7 @@ type Sync struct {
 	Deadline      time.Duration `yaml:"deadline" range:"[100ms,24h]" doc:"how long a round waits for absent workers"`
 	Grace         time.Duration `yaml:"grace" range:"[0s,24h]" doc:"how long a round with min_peers in waits for others, for method elastic; 0 waits until the deadline"`
 	MaxStaleness  int           `yaml:"max_staleness" range:"[0,1e6]" doc:"rounds that a contribution's base may lag behind"`
+	Pace          string        `yaml:"pace" enum:"full|auto" doc:"steps that a worker takes between departures, for method async: full takes all; auto gives slow workers fewer, so that all depart as often (arXiv:2401.09135, DyLU)"`
 	Topology      string        `yaml:"topology" enum:"all|pair" later:"hub" doc:"all: everybody receives every contribution; pair: one other worker does, for method noloco"`
 }
 
@@ -134,7 +135,7 @@ func Default() Config {
 		Inner: Inner{Optimizer: "adamw", LR: 3e-3, Betas: [2]float64{0.9, 0.95}, Eps: 1e-8, Momentum: 0.95, WeightDecay: 0.1,
 			WarmupSteps: 100, Schedule: "cosine", MinLRRatio: 0.1, GradClip: 1, Joiners: "rewarm"},
 		Outer: Outer{Method: "diloco", Optimizer: "nesterov", LR: 1, Momentum: 0.5, Average: "all"},
-		Sync:  Sync{Every: 20, Fragments: 1, Codec: "int8", MinPeers: 1, Deadline: time.Minute, Topology: "all"},
+		Sync:  Sync{Every: 20, Fragments: 1, Codec: "int8", MinPeers: 1, Deadline: time.Minute, Pace: "full", Topology: "all"},
 		Train: Train{Steps: 400, BatchSize: 16, MicroBatchSize: 16, Recompute: "none", Engine: "auto", Precision: "fp32"},
 		Swarm: Swarm{LocalWorkers: 4, Listen: []string{"/ip4/0.0.0.0/tcp/0"}, Committee: 1},
 

@@ -79,6 +79,7 @@ func (r *relations) method(c Config) {
 	r.average(c)
 	r.only(c, "outer.delayed", c.Outer.Delayed != 0, "async")
 	r.only(c, "sync.grace", c.Sync.Grace != 0, "elastic")
+	r.only(c, "sync.pace", c.Sync.Pace == "auto", "async")
 	r.only(c, "sync.topology", c.Sync.Topology == "pair", "noloco")
 }
 

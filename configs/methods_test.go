@@ -36,6 +36,7 @@ func TestSettingsOfOtherMethodsAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"outer: {delayed: 4}":                          "outer.method async",
 		"sync: {grace: 1s}":                            "outer.method elastic",
+		"sync: {pace: auto}":                           "outer.method async",
 		"sync: {topology: pair}":                       "outer.method noloco",
 		"outer: {method: eager}\nsync: {delay: 3}":     "sync.every",
 		"outer: {method: noloco}\nsync: {codec: int8}": "too coarse",
