@@ -101,7 +101,7 @@ func TestJoinersOfPrivateMethods(t *testing.T) {
 		"noloco, heavyball": {NoLoCo(twice, 0.9, 0.5, 0.5), 0, 24, 1, func(*Manifest) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const rounds = 24
+			const rounds = 12
 			w := newWorld(t, 2, c.m, Schedule{Every: 2, Delay: c.delay, Fragments: 1, Steps: 2 * rounds})
 			w.remake(2, c.manage)
 			j := joinAt3(t, w)
