@@ -18,10 +18,10 @@ import (
 	"github.com/skein-train/skein/trainer/engine/cuda/kernels"
 )
 
-// Floor is the oldest capability that the kernels run on: the first with products of bfloat16.
-var Floor = driver.Capability{Major: 8, Minor: 0}
+// floor is the oldest capability that the kernels run on: the first with products of bfloat16.
+func floor() driver.Capability { return driver.Capability{Major: 8, Minor: 0} }
 
-// ErrOldDevice is wrapped where a GPU is below Floor.
+// ErrOldDevice is wrapped where a GPU is older than the kernels.
 var ErrOldDevice = errors.New("the GPU is too old")
 
 // Engine is the CUDA engine.
@@ -124,9 +124,9 @@ func Find(o engine.Options) (driver.Device, error) {
 
 // Check says whether the engine runs on a GPU. The error wraps ErrOldDevice.
 func Check(dev driver.Device) error {
-	if dev.Capability.Below(Floor) {
+	if dev.Capability.Below(floor()) {
 		return fmt.Errorf("%w: %s has compute capability %v, at least %v is needed (A100, RTX 30 and newer); train.engine=cpu works everywhere",
-			ErrOldDevice, dev.Name, dev.Capability, Floor)
+			ErrOldDevice, dev.Name, dev.Capability, floor())
 	}
 	return nil
 }

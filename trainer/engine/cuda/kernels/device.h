@@ -1,5 +1,5 @@
-// What kernels are written in. One source, three compilers: clang (to PTX, `make ptx`), NVRTC, and g++, for which
-// emulate/emulate.h plays the device so that the tests run without one.
+// What kernels are written in. One source, three compilers: clang (to PTX, `make ptx`); g++, for which emulate/emulate.h plays
+// the device so that the tests run without one; and NVRTC, which nothing calls yet.
 //
 // Rules that keep the three alike:
 //  - a kernel is `extern "C" KERNEL name(...)` followed by EXPORT(name); blocks have one dimension of threads;
@@ -40,6 +40,7 @@ DEVICE void warp_sync() { __syncwarp(); }
 DEVICE float shuffle_xor_sync(float v, int mask) { return __shfl_xor_sync(0xffffffffu, v, mask); }
 DEVICE float shuffle_sync(float v, int lane) { return __shfl_sync(0xffffffffu, v, lane); }
 DEVICE u32 ballot_sync(bool v) { return __ballot_sync(0xffffffffu, v); }
+DEVICE int lowest_bit(u32 x) { return __ffs(x) - 1; }
 #else // clang, without a toolkit's headers
 #define __global__ __attribute__((global))
 #define __device__ __attribute__((device))
@@ -58,6 +59,7 @@ DEVICE void warp_sync() { __nvvm_bar_warp_sync(0xffffffffu); }
 DEVICE float shuffle_xor_sync(float v, int mask) { return __nvvm_shfl_sync_bfly_f32(0xffffffffu, v, mask, 31); }
 DEVICE float shuffle_sync(float v, int lane) { return __nvvm_shfl_sync_idx_f32(0xffffffffu, v, lane, 31); }
 DEVICE u32 ballot_sync(bool v) { return __nvvm_vote_ballot_sync(0xffffffffu, v); }
+DEVICE int lowest_bit(u32 x) { return __builtin_ctz(x); }
 #endif
 
 // Elementary functions. Those of base 2 are the hardware's own, off by a unit or two in the last place; / is rounded to nearest.

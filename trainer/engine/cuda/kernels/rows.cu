@@ -41,7 +41,7 @@ extern "C" KERNEL embed_grad(float *table, const void *dy, const int *ids, int n
 		barrier();
 		for (int w = 0; w < 8; w++)
 			for (u32 rest = matches[w]; rest; rest &= rest - 1) {
-				const long row = (long)(from + 32 * w + __builtin_ctz(rest)) * d;
+				const long row = (long)(from + 32 * w + lowest_bit(rest)) * d;
 				UNROLL for (int k = 0; k < 4; k++) {
 					const int c = column + k * threads();
 					if (c < d)

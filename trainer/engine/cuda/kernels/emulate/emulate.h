@@ -92,6 +92,8 @@ DEVICE u32 ballot_sync(bool v) {
 	return all;
 }
 
+DEVICE int lowest_bit(u32 x) { return __builtin_ctz(x); }
+
 DEVICE float exp2_(float x) { return exp2f(x); }
 DEVICE float log2_(float x) { return log2f(x); }
 DEVICE float sqrt_(float x) { return sqrtf(x); }
