@@ -198,22 +198,26 @@ func (c *Committee) clock() {
 	}
 }
 
+// again says at which ticks of a clock a message without an answer is published once more: the first, the second, the fourth, and every eighth.
+func again(tick int) bool { return tick > 0 && (tick%8 == 0 || tick < 8 && tick&(tick-1) == 0) }
+
 // repeat publishes the last certificate again while nothing happens, so that nobody waits for a message that was lost.
 func (c *Committee) repeat() {
 	tick := time.NewTicker(c.n.pace.tip)
 	defer tick.Stop()
 	var last *aggregator.Certificate
-	for {
+	for idle := 0; ; idle++ {
 		select {
 		case <-c.n.ctx.Done():
 			return
 		case <-tick.C:
 		}
 		tip := c.n.ledger.tip()
-		if tip == last && tip != nil {
+		if tip != last {
+			last, idle = tip, 0
+		} else if tip != nil && again(idle) {
 			c.publish(tip)
 		}
-		last = tip
 	}
 }
 

@@ -37,6 +37,7 @@ var _ aggregator.Exchange = (*Exchange)(nil)
 type offer struct {
 	w     *want
 	parts *partsList // nil: inline, or for a partner to fetch
+	ticks int        // of repeat since it was published
 }
 
 // NewExchange makes the node a worker's. It ends with the node.
@@ -175,14 +176,19 @@ func (x *Exchange) offer(w *want) (*offer, error) {
 	}
 	defer f.Close()
 	l, err := listParts(x.n.signer, w.header, f)
-	return &offer{w, l}, err
+	return &offer{w: w, parts: l}, err
 }
 
-// publish sends an offer: the header to the headers' topic, and the payload, or the list of its parts, to the payloads'. In a round of
-// pairs the partner fetches the payload.
+// shortList is how many parts a list names that is sent as fast as a header.
+const shortList = 32
+
+// publish sends an offer: the header to the headers' topic, and the payload, or the list of its parts, to the payloads'. A short list, which
+// holds the header too, goes alone. In a round of pairs the partner fetches the payload.
 func (x *Exchange) publish(o *offer) {
 	g := x.n.gossip
-	g.publish(g.headers, kindHeader, o.w.header.Encode())
+	if o.parts == nil || len(o.parts.hashes) > shortList {
+		g.publish(g.headers, kindHeader, o.w.header.Encode())
+	}
 	if x.n.Run.Paired(o.w.seq) {
 		return
 	}
@@ -301,14 +307,17 @@ func (x *Exchange) repeat() {
 		case <-tick.C:
 		}
 		x.mu.Lock()
-		var again []*offer
+		var due []*offer
 		for _, o := range x.offers {
-			again = append(again, o)
+			if again(o.ticks) { // not at the first tick, which may follow at once
+				due = append(due, o)
+			}
+			o.ticks++
 		}
 		took := slices.Collect(maps.Values(x.took))
 		report := x.report
 		x.mu.Unlock()
-		for _, o := range again {
+		for _, o := range due {
 			x.publish(o)
 		}
 		for _, m := range took {

@@ -28,7 +28,7 @@ const (
 	envelopeVersion = 1
 	envelopeSize    = 4 + 2 + 1 + 32
 
-	inlineLimit    = 256 << 10                            // bytes of a payload that still travels inside a message
+	inlineLimit    = 4 << 10                              // bytes of a payload that still travels inside a message: gossipsub sends every message along every mesh, some five times as often as it is needed
 	maxMessageSize = aggregator.MaxCertificateSize + 4096 // bytes of a gossipsub message
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type partsExchange struct {
 	in        chan partMessage
 	jobs      chan func()
 	transfers map[aggregator.Hash]*transfer
+	lanes     lanes                                       // of all of them
 	early     map[aggregator.Hash]map[peer.ID]partMessage // metadata that came before its parts list
 
 	mu        sync.Mutex
@@ -58,7 +60,7 @@ const (
 func newPartsExchange(n *Node) *partsExchange {
 	return &partsExchange{
 		n: n, in: make(chan partMessage, partsQueue), jobs: make(chan func()),
-		transfers: map[aggregator.Hash]*transfer{}, early: map[aggregator.Hash]map[peer.ID]partMessage{},
+		transfers: map[aggregator.Hash]*transfer{}, lanes: lanes{}, early: map[aggregator.Hash]map[peer.ID]partMessage{},
 		solicited: map[solicitation]bool{},
 	}
 }
@@ -164,7 +166,7 @@ func (x *partsExchange) pull(w *want, l *partsList) {
 		if x.transfers[group] != nil {
 			return
 		}
-		t, err := newTransfer(w, l)
+		t, err := newTransfer(w, l, x.lanes)
 		if err != nil {
 			x.n.broken(err)
 			return
@@ -212,7 +214,7 @@ func (x *partsExchange) forget(group aggregator.Hash) {
 // without peers at every heartbeat, ours too: telling again also brings back the peers of the mesh.
 func (x *partsExchange) tick(now time.Time) {
 	clear(x.early) // told again, too
-	peers, tip := len(x.n.gossip.partial.ListPeers()), x.n.ledger.tip()
+	peers, tip, holders := len(x.n.gossip.partial.ListPeers()), x.n.ledger.tip(), map[peer.ID]bool{}
 	for group, t := range x.transfers {
 		if t.missing > 0 && t.w.isHere() { // a stream was faster
 			t.close()
@@ -226,12 +228,16 @@ func (x *partsExchange) tick(now time.Time) {
 		}
 		t.expire(now, x.n.pace.request, x.connected)
 		for p := range t.holders {
-			x.request(t, p)
+			holders[p] = true
 		}
 		if !t.needless(peers) {
 			x.tell(t)
 		}
 	}
+	for p := range holders {
+		x.request(p)
+	}
+	maps.DeleteFunc(x.lanes, func(p peer.ID, l *lane) bool { return l.open == 0 && !x.connected(p) })
 }
 
 func (x *partsExchange) connected(p peer.ID) bool {
@@ -250,7 +256,7 @@ func (x *partsExchange) handle(m partMessage) {
 	if m.meta != nil {
 		x.answer(t, m)
 	}
-	x.request(t, m.from)
+	x.request(m.from)
 }
 
 // keep puts metadata aside whose parts list is still on its way.
@@ -268,7 +274,7 @@ func (x *partsExchange) keep(m partMessage) {
 }
 
 func (x *partsExchange) receive(t *transfer, m partMessage) {
-	fresh, err := t.put(m.from, m.part, m.data)
+	fresh, err := t.put(m.from, m.part, m.data, time.Now())
 	switch {
 	case errors.Is(err, aggregator.ErrMalformed):
 		x.n.guard.offence(m.from, err.Error())
@@ -281,7 +287,7 @@ func (x *partsExchange) receive(t *transfer, m partMessage) {
 	if t.missing == 0 {
 		x.finish(t)
 	}
-	if n := len(t.list.hashes); t.missing%max(1, n/8) == 0 {
+	if n := len(t.list.hashes); t.missing%((n+7)/8) == 0 {
 		x.tell(t)
 	}
 }
@@ -306,7 +312,7 @@ func (x *partsExchange) answer(t *transfer, m partMessage) {
 		x.n.guard.offence(m.from, err.Error())
 		return
 	}
-	t.holders[m.from] = have
+	t.hear(m.from, have)
 	for _, i := range wants {
 		if !t.have.has(i) {
 			continue
@@ -322,18 +328,31 @@ func (x *partsExchange) answer(t *transfer, m partMessage) {
 	}
 }
 
-// request asks a peer for parts that it has and we lack.
-func (x *partsExchange) request(t *transfer, p peer.ID) {
-	wants := t.wants(p, x.n.host.ID(), time.Now())
-	if len(wants) == 0 {
-		return
+// request asks a peer for parts that it has and we lack, as many as may be asked of it now.
+func (x *partsExchange) request(p peer.ID) {
+	wants := map[*transfer][]int{}
+	for x.lanes.to(p).free() {
+		var next *transfer
+		var part int
+		for _, t := range x.transfers { // in any order: it decides ties
+			if i, ok := t.rarest(p, x.n.host.ID()); ok && (next == nil || t.sooner(i, next, part)) {
+				next, part = t, i
+			}
+		}
+		if next == nil {
+			break
+		}
+		next.ask(part, p, time.Now())
+		wants[next] = append(wants[next], part)
 	}
-	x.mu.Lock()
-	for _, i := range wants {
-		x.solicited[solicitation{t.w.header.Payload, i, p}] = true
+	for t, parts := range wants {
+		x.mu.Lock()
+		for _, i := range parts {
+			x.solicited[solicitation{t.w.header.Payload, i, p}] = true
+		}
+		x.mu.Unlock()
+		x.send(t, p, partialmessages.PublishAction{EncodedPartsMetadata: encodeMeta(len(t.list.hashes), t.have, parts)})
 	}
-	x.mu.Unlock()
-	x.send(t, p, partialmessages.PublishAction{EncodedPartsMetadata: encodeMeta(len(t.list.hashes), t.have, wants)})
 }
 
 // send says one thing to one peer.

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	partSize = 256 << 10 // bytes of every part but the last
+	partSize = 256 << 10 // bytes of a part at most
+	leastCut = 16 << 10  // bytes that no payload is cut below
 	maxParts = 8192      // parts of a payload: 2 GiB
 )
 
@@ -22,13 +23,24 @@ type partsList struct {
 
 const partsDomain = "skein/parts/1\x00"
 
+// cutOf is how many bytes the parts of a payload of size bytes have, all but the last: a sixteenth or so of it, so that who has received some
+// can soon pass them on, while the rest is still on its way.
+func cutOf(size uint64) uint64 {
+	cut := uint64(leastCut)
+	for cut < partSize && 16*cut < size {
+		cut *= 2
+	}
+	return cut
+}
+
 // partCount is how many parts a payload of size bytes has.
-func partCount(size uint64) int { return int((size + partSize - 1) / partSize) }
+func partCount(size uint64) int { return int((size + cutOf(size) - 1) / cutOf(size)) }
 
 // bounds are the first byte of part i, and its length.
 func (l *partsList) bounds(i int) (off int64, n int) {
-	off = int64(i) * partSize
-	return off, int(min(partSize, int64(l.header.Size)-off))
+	cut := int64(cutOf(l.header.Size))
+	off = int64(i) * cut
+	return off, int(min(cut, int64(l.header.Size)-off))
 }
 
 func (l *partsList) signed() []byte {

@@ -17,9 +17,57 @@ type transfer struct {
 	missing int
 	file    *os.File
 	asked   map[int]asked
-	open    map[peer.ID]int // requests under way
+	lanes   lanes // of all transfers together
 	holders map[peer.ID]bitmap
+	copies  []int           // of each part, among the holders
 	slow    map[peer.ID]int // requests that timed out
+}
+
+// lanes are what is under way from each peer.
+type lanes map[peer.ID]*lane
+
+// lane is one peer as a source. It is asked for as many parts at a time as it answers without making them wait: enough to keep a long road
+// busy, and few on a crowded one, where a part in the peer's queue could come sooner from somebody who has got it meanwhile.
+type lane struct {
+	open, window int
+	quickest     time.Duration // answer so far
+}
+
+const (
+	leastWindow = 2
+	mostWindow  = 16
+	queueing    = 300 * time.Millisecond // that an answer may take beyond the quickest
+)
+
+// to is the lane of a peer.
+func (l lanes) to(p peer.ID) *lane {
+	if l[p] == nil {
+		l[p] = &lane{window: leastWindow}
+	}
+	return l[p]
+}
+
+// ask begins a request. After a pause the road may be another one.
+func (l *lane) ask() {
+	if l.open == 0 {
+		l.window = leastWindow
+	}
+	l.open++
+}
+
+// free says whether the peer may be asked for one more part.
+func (l *lane) free() bool { return l.open < l.window }
+
+// answered ends a request that took so long.
+func (l *lane) answered(took time.Duration) {
+	if l.quickest == 0 || took < l.quickest {
+		l.quickest = took
+	}
+	if took <= l.quickest+queueing {
+		l.window = min(l.window+1, mostWindow)
+	} else {
+		l.window = leastWindow
+	}
 }
 
 type asked struct {
@@ -27,16 +75,12 @@ type asked struct {
 	at time.Time
 }
 
-// window is how many parts of one payload are asked of one peer at a time: enough to keep a road busy, few enough that
-// window × authors stays far below gossipsub's outbound queue.
-const window = 2
-
 // newTransfer opens a payload for exchange: all of it if it is here, none of it otherwise.
-func newTransfer(w *want, l *partsList) (*transfer, error) {
+func newTransfer(w *want, l *partsList, all lanes) (*transfer, error) {
 	n := len(l.hashes)
 	t := &transfer{
 		w: w, list: l, have: newBitmap(n), missing: n,
-		asked: map[int]asked{}, open: map[peer.ID]int{}, holders: map[peer.ID]bitmap{}, slow: map[peer.ID]int{},
+		asked: map[int]asked{}, lanes: all, holders: map[peer.ID]bitmap{}, copies: make([]int, n), slow: map[peer.ID]int{},
 	}
 	if w.isHere() {
 		return t, t.complete()
@@ -53,12 +97,13 @@ func (t *transfer) path() string { return t.w.path + ".parts" }
 func (t *transfer) complete() (err error) {
 	n := len(t.list.hashes)
 	t.have, t.missing = full(n), 0
-	t.asked, t.open = map[int]asked{}, map[peer.ID]int{}
+	t.release()
 	t.file, err = os.Open(t.w.path)
 	return err
 }
 
 func (t *transfer) close() {
+	t.release()
 	if t.file != nil {
 		_ = t.file.Close()
 	}
@@ -66,8 +111,11 @@ func (t *transfer) close() {
 }
 
 // put keeps a part that a peer sent. Parts are not signed: each must have the hash that the list names.
-func (t *transfer) put(from peer.ID, i int, part []byte) (fresh bool, err error) {
-	t.settle(i, from)
+func (t *transfer) put(from peer.ID, i int, part []byte, now time.Time) (fresh bool, err error) {
+	if a, ok := t.asked[i]; ok && a.of == from {
+		t.lanes.to(from).answered(now.Sub(a.at))
+		t.settle(i, from)
+	}
 	if t.have.has(i) {
 		return false, nil
 	}
@@ -76,7 +124,9 @@ func (t *transfer) put(from peer.ID, i int, part []byte) (fresh bool, err error)
 	} else if _, err := t.file.WriteAt(part, off); err != nil {
 		return false, err
 	}
-	delete(t.asked, i)
+	if a, ok := t.asked[i]; ok { // of somebody else
+		t.settle(i, a.of)
+	}
 	t.have.add(i)
 	t.missing--
 	t.w.progress.Add(1)
@@ -87,7 +137,30 @@ func (t *transfer) put(from peer.ID, i int, part []byte) (fresh bool, err error)
 func (t *transfer) settle(i int, from peer.ID) {
 	if a, ok := t.asked[i]; ok && a.of == from {
 		delete(t.asked, i)
-		t.open[from]--
+		t.lanes.to(from).open--
+	}
+}
+
+// release ends all requests.
+func (t *transfer) release() {
+	for i, a := range t.asked {
+		t.settle(i, a.of)
+	}
+}
+
+// hear notes which parts a peer has; nil: none that matter, it is gone.
+func (t *transfer) hear(p peer.ID, has bitmap) {
+	before := t.holders[p]
+	for i := range t.copies {
+		if before != nil && before.has(i) {
+			t.copies[i]--
+		}
+		if has != nil && has.has(i) {
+			t.copies[i]++
+		}
+	}
+	if t.holders[p] = has; has == nil {
+		delete(t.holders, p)
 	}
 }
 
@@ -99,24 +172,35 @@ func (t *transfer) get(i int) ([]byte, error) {
 	return b, err
 }
 
-// wants picks the parts to ask of a peer now, and notes that they were asked. Every pair of peers starts at another part,
-// so that the holders share the work and the receivers soon have something for each other.
-func (t *transfer) wants(p, self peer.ID, now time.Time) (out []int) {
+// rarest is the part to ask of a peer next: of those that it has, one that the fewest have. What many have can still come from anybody
+// when this peer is busy. Every pair of peers starts its search elsewhere, so that the receivers soon have something for each other.
+func (t *transfer) rarest(p, self peer.ID) (part int, ok bool) {
 	has, n := t.holders[p], len(t.list.hashes)
 	if has == nil || t.missing == 0 {
-		return nil
+		return 0, false
 	}
 	start := (int(p[len(p)-1])*251 + int(self[len(self)-1])*7) % n
-	for k := 0; k < n && t.open[p] < window; k++ {
+	for k := range n {
 		i := (start + k) % n
-		if _, under := t.asked[i]; under || t.have.has(i) || !has.has(i) {
-			continue
+		if _, under := t.asked[i]; !under && !t.have.has(i) && has.has(i) && (!ok || t.copies[i] < t.copies[part]) {
+			part, ok = i, true
 		}
-		t.asked[i] = asked{p, now}
-		t.open[p]++
-		out = append(out, i)
 	}
-	return out
+	return part, ok
+}
+
+// ask notes that a part is asked of a peer.
+func (t *transfer) ask(part int, p peer.ID, now time.Time) {
+	t.asked[part] = asked{p, now}
+	t.lanes.to(p).ask()
+}
+
+// sooner reports whether part i of t is to be asked for before part k of u: earlier rounds first, then what is rarer.
+func (t *transfer) sooner(i int, u *transfer, k int) bool {
+	if t.w.seq != u.w.seq {
+		return t.w.seq < u.w.seq
+	}
+	return t.copies[i] < u.copies[k]
 }
 
 // expire takes back requests that were not answered in time, or whose peer has gone. A peer that was too slow gets
@@ -129,7 +213,7 @@ func (t *transfer) expire(now time.Time, patience time.Duration, connected func(
 			t.settle(i, a.of)
 			late[a.of] = !gone
 			if gone {
-				delete(t.holders, a.of)
+				t.hear(a.of, nil)
 			}
 		}
 	}
