@@ -18,7 +18,9 @@ type Options struct {
 	Seat     Host   // where the committee is
 	// Replica builds a worker's model. All start from the same parameters.
 	Replica func(worker int) (aggregator.Replica, error)
-	Assign  func(beacon [32]byte, cursor uint64, roster []uint32, share uint64) []uint64
+	// Takes, if set, says how long an inner step of a worker takes, from 1: as it was measured, say. Else all take their host's Step.
+	Takes  func(worker int, step uint64) time.Duration
+	Assign func(beacon [32]byte, cursor uint64, roster []uint32, share uint64) []uint64
 	// Landed, if set, is called after every landing of a worker, with its state at rest. It takes no virtual time.
 	Landed func(ctx context.Context, worker int, at time.Duration, l aggregator.Landing) error
 	Cores  int // real processors to train on; 0: one
@@ -197,7 +199,11 @@ type timed struct {
 // Step implements aggregator.Replica.
 func (r *timed) Step(ctx context.Context) (loss float64, err error) {
 	r.steps++
-	takes, err := r.sim.suffer(r.worker, r.steps, r.sim.Hosts[r.worker].Step)
+	takes := r.sim.Hosts[r.worker].Step
+	if r.sim.Takes != nil {
+		takes = r.sim.Takes(r.worker, r.steps)
+	}
+	takes, err = r.sim.suffer(r.worker, r.steps, takes)
 	if err != nil {
 		return 0, err
 	}
