@@ -74,9 +74,9 @@ func (w *world) lists(from, to, count int) {
 // A worker of a run of pairs receives and sends one payload a round, however many there are, small ones and large ones; the committee none. The last
 // round brings everybody's to everybody.
 func TestBytesInPairs(t *testing.T) {
-	for _, size := range []int{100_000, 600_000} {
+	for _, size := range []int{250_000, 600_000} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			const n, rounds = 6, 4
+			const n, rounds, chatter = 6, 4, 120_000 // bytes of headers, notices and certificates, which slow machines repeat
 			w := paced(t, twos(rounds, 600_000), n, defaultPace())
 			w.meetAll(1, 1, size) // and everybody is connected
 			before := w.traffic()
@@ -84,7 +84,7 @@ func TestBytesInPairs(t *testing.T) {
 			for i, bytes := range w.traffic() {
 				perRound := float64(bytes-before[i]) / (rounds - 2)
 				t.Logf("node %d: %.0f bytes a round", i, perRound)
-				if i == 0 && perRound > 50_000 || perRound > float64(size)+50_000 {
+				if i == 0 && perRound > chatter || perRound > float64(size)+chatter {
 					t.Errorf("node %d (0 is the committee) sends or receives %.0f bytes a round, a payload has %d", i, perRound, size)
 				}
 			}
