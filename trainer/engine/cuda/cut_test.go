@@ -30,30 +30,30 @@ func TestEveryCut(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, s := range []struct{ m, n, k int }{{8, 16, 32}, {130, 70, 40}, {260, 300, 104}} {
 		for _, f := range []form{nt, nn, tn} {
+			a, b, sums := integers(r, s.m*s.k), integers(r, s.k*s.n), make([]float32, s.m*s.n)
+			turnedA, turnedB := f == tn, f == nt
+			ai, ap := strides(turnedA, s.m, s.k)
+			bp, bj := strides(turnedB, s.k, s.n)
+			for i := range sums {
+				row, col := i/s.n, i%s.n
+				for l := range s.k {
+					sums[i] += a[row*ai+l*ap] * b[l*bp+col*bj] // exactly
+				}
+			}
 			for _, c := range []cut{{64, 1}, {128, 1}, {256, 1}, {64, 3}, {128, 2}} {
 				t.Run(fmt.Sprint(s, f, c), func(t *testing.T) {
-					want := make([]float64, s.m*s.n)
 					p := product{form: f, m: s.m, n: s.n, k: s.k, c: e.Alloc(s.m * s.n), ldc: s.n, add: c.parts == 3}
-					start := integers(r, s.m*s.n)
+					start, got := integers(r, s.m*s.n), make([]float32, s.m*s.n)
 					e.Upload(p.c, start)
-					a, b := integers(r, s.m*s.k), integers(r, s.k*s.n)
-					turnedA, turnedB := f == tn, f == nt
 					p.a, p.b = uploaded(e, a, turnedA, s.m, s.k), uploaded(e, b, turnedB, s.k, s.n)
 					e.multiplyCut(p, c)
-					got := make([]float32, s.m*s.n)
 					e.Download(got, p.c)
-					ai, ap := strides(turnedA, s.m, s.k)
-					bp, bj := strides(turnedB, s.k, s.n)
-					for i := range want {
-						row, col := i/s.n, i%s.n
+					for i, want := range sums {
 						if p.add {
-							want[i] = float64(start[i])
+							want += start[i]
 						}
-						for l := range s.k {
-							want[i] += float64(a[row*ai+l*ap]) * float64(b[l*bp+col*bj])
-						}
-						if want[i] != float64(got[i]) {
-							t.Fatalf("element %d,%d is %v, want %v", row, col, got[i], want[i])
+						if want != got[i] {
+							t.Fatalf("element %d,%d is %v, want %v", i/s.n, i%s.n, got[i], want)
 						}
 					}
 				})
