@@ -84,7 +84,7 @@ func newRun(t testing.TB, rounds int) *run {
 		r.states = append(r.states, c)
 	}
 	r.manifest = owner.SignManifest(aggregator.Manifest{
-		Name: "test", Committee: []aggregator.PeerID{owner.ID}, Method: "diloco", Codec: "f32",
+		Name: "test", Committee: []aggregator.PeerID{owner.ID}, Method: "diloco", Codec: "f32", Topology: aggregator.All,
 		Schedule:   aggregator.Schedule{Every: 20, Fragments: 2, Steps: uint64(10 * rounds)},
 		Parameters: uint64(layout.Len()), LayoutHash: aggregator.LayoutHash(layout), FirstRoot: r.states[0].Root,
 		RecipeHash: sha256.Sum256(recipe), BatchSize: 2, SeqLen: 8, Sequences: 1000, MinPeers: 1, Deadline: 1000,
