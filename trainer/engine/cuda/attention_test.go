@@ -89,7 +89,7 @@ func TestAttentionRefusesWideHeads(t *testing.T) {
 		e := open(t, 1)
 		a := engine.Attention{Batch: 1, Time: 2, Heads: 1, KVHeads: 1, HeadDim: d, RopeBase: 10000}
 		e.Attend(e.Alloc(2*d), e.Alloc(2), e.Alloc(6*d), a)
-		if err := e.(engine.Fallible).Err(); err == nil || !strings.Contains(err.Error(), "up to 128") {
+		if err := engine.Err(e); err == nil || !strings.Contains(err.Error(), "up to 128") {
 			t.Errorf("heads of %d: %v", d, err)
 		}
 		e.Close()

@@ -20,9 +20,7 @@ func (e *Engine) SumSquares(x engine.Buf) float64 {
 	if e.err == nil {
 		e.fail(e.stream.DownloadPinned(e.results, 0, sum.Addr, 8))
 	}
-	if e.err == nil {
-		e.fail(e.stream.Wait())
-	}
+	e.Wait()
 	if e.err != nil {
 		return math.NaN()
 	}

@@ -15,8 +15,7 @@ func (e *Engine) Room(head *engine.Weight, _, tokens int, a engine.Attention) (b
 	bytes += lines(2 * rows * int64(a.Heads) * wide)   // queries
 	bytes += lines(2 * rows * int64(a.KVHeads) * wide) // keys
 	if d%8 != 0 {                                      // values and dy, which cannot be read where they lie
-		up := (d + 7) / 8 * 8
-		bytes += lines(2*rows*int64(a.KVHeads)*up) + lines(2*rows*int64(a.Heads)*up)
+		bytes += lines(narrowed(tokens*a.KVHeads, a.HeadDim)) + lines(narrowed(tokens*a.Heads, a.HeadDim))
 	}
 	bytes += lines(4*rows*int64(a.Heads)) + 2*lines(4*int64(a.Time)*d/2) // dy·y, cosines and sines
 	logits := int64(headRows(tokens, head.Out, e.mostLogits)) * int64(ceil(head.Out, 8)*8)
