@@ -69,7 +69,7 @@ func (m *matrix) jobs() (jobs []job, err error) {
 func (m *matrix) key(cell configs.Cell, c configs.Config) string {
 	text := append(common(c).Resolved(), fmt.Sprintf("eval batches: %d\ndealing: %s\nlost: %v\nfaults: %v\n", m.Eval, m.Dealing, cell.Lost, cell.Faults)...)
 	if c.Outer.Method == "async" || len(cell.Faults) > 0 { // elsewhere speeds change the time alone
-		text = append(text, fmt.Sprintf("speeds: %v\npace: %v\n", cell.Speeds, cell.Pace)...)
+		text = append(text, fmt.Sprintf("speeds: %v\npace: %v\nstep time: %v\n", cell.Speeds, cell.Pace, m.Step)...)
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])

@@ -134,7 +134,7 @@ func (f forecast) tell(out *console) {
 		out.line("this system does not say how much is free")
 	case f.Advice == "":
 		out.line("ok  %s are free", size(int64(f.Free)))
-	case f.Total > int64(f.Free):
+	case f.Free > 0 && f.Total > int64(f.Free):
 		out.line("!!  only %s are free\n    → %s", size(int64(f.Free)), f.Advice)
 	default:
 		out.line("!!  the GPU has only %s free\n    → %s", size(f.Device.Free), f.Advice)
