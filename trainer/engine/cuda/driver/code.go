@@ -31,7 +31,6 @@ const (
 	MisalignedAddress    Code = 716
 	LaunchFailed         Code = 719
 	NotPermitted         Code = 800
-	NotReady             Code = 600
 	NotSupported         Code = 801
 	SystemNotReady       Code = 802
 	SystemDriverMismatch Code = 803
@@ -64,7 +63,6 @@ var meanings = map[Code]meaning{
 	UnsupportedPTX:       {"CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the driver is too old for Skein's kernels: update it"},
 	InvalidHandle:        {"CUDA_ERROR_INVALID_HANDLE", "a fault in Skein: please report it"},
 	NotFound:             {"CUDA_ERROR_NOT_FOUND", "a kernel is missing: a fault in Skein, please report it"},
-	NotReady:             {"CUDA_ERROR_NOT_READY", "a fault in Skein: please report it"},
 	IllegalAddress:       {"CUDA_ERROR_ILLEGAL_ADDRESS", lost},
 	LaunchOutOfResources: {"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "a kernel asks for more than this GPU has: a fault in Skein, please report it with the GPU's name"},
 	LaunchTimeout:        {"CUDA_ERROR_LAUNCH_TIMEOUT", "the system ends long work on a GPU that drives a display: use another one, or lower train.micro_batch_size"},
@@ -90,16 +88,6 @@ func (c Code) Error() string {
 		return m.name + ": " + m.remedy
 	}
 	return fmt.Sprintf("CUDA error %d", int32(c))
-}
-
-// Lost tells whether nothing can be done in this process any more after a call returned c.
-func (c Code) Lost() bool {
-	switch c {
-	case ECCUncorrectable, IllegalAddress, LaunchTimeout, ContextIsDestroyed, Assert, HardwareStackError, IllegalInstruction,
-		MisalignedAddress, LaunchFailed, UnknownError:
-		return true
-	}
-	return false
 }
 
 // Error is a call that failed.

@@ -211,23 +211,6 @@ func TestLaunchAndReplay(t *testing.T) {
 	must(t, errors.Join(g.Close(), m.Close(), c.FreePinned(host), c.Free(p)))
 }
 
-func TestEvents(t *testing.T) {
-	c := context(t)
-	s, other := stream(t, c), stream(t, c)
-	start, err := c.NewEvent()
-	must(t, err)
-	end, err := c.NewEvent()
-	must(t, err)
-	must(t, start.Record(s))
-	must(t, other.After(start))
-	must(t, end.Record(other))
-	must(t, end.Wait())
-	if d, err := end.Since(start); err != nil || d < 0 {
-		t.Errorf("%v, %v", d, err)
-	}
-	must(t, errors.Join(start.Close(), end.Close()))
-}
-
 func TestModulesThatDoNotLoad(t *testing.T) {
 	cudatest.Emulated(t)
 	c := context(t)
@@ -249,13 +232,5 @@ func TestOutOfMemory(t *testing.T) {
 	cudatest.Setenv(t, "FAKE_CUDA_MEMORY", "1048576")
 	if _, err := context(t).Alloc(1 << 30); !errors.Is(err, driver.OutOfMemory) || !strings.Contains(err.Error(), "micro_batch_size") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestOnlyLostDevicesAreLost(t *testing.T) {
-	for code, want := range map[driver.Code]bool{driver.LaunchFailed: true, driver.IllegalAddress: true, driver.OutOfMemory: false, driver.InvalidValue: false} {
-		if code.Lost() != want {
-			t.Errorf("%v: lost %v", code, !want)
-		}
 	}
 }

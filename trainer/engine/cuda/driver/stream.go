@@ -1,9 +1,6 @@
 package driver
 
-import (
-	"time"
-	"unsafe"
-)
+import "unsafe"
 
 // Stream is a queue of work on the device, done in order.
 type Stream struct {
@@ -74,40 +71,4 @@ func (s *Stream) Copy(to, from uintptr, bytes int64) error {
 // Fill queues setting bytes to a value.
 func (s *Stream) Fill(to uintptr, value byte, bytes int64) error {
 	return s.context.call(cuMemsetD8Async, to, uintptr(value), uintptr(bytes), s.handle)
-}
-
-// Event is a mark in a stream.
-type Event struct {
-	context *Context
-	handle  uintptr
-}
-
-// NewEvent makes an event that can be timed.
-func (c *Context) NewEvent() (*Event, error) {
-	var h uintptr
-	if err := c.call(cuEventCreate, uintptr(unsafe.Pointer(&h)), 0); err != nil {
-		return nil, err
-	}
-	return &Event{c, h}, nil
-}
-
-// Close drops the event.
-func (e *Event) Close() error { return e.context.call(cuEventDestroy, e.handle) }
-
-// Record puts the mark behind the work queued so far.
-func (e *Event) Record(s *Stream) error { return e.context.call(cuEventRecord, e.handle, s.handle) }
-
-// Wait returns when the stream has come to the mark.
-func (e *Event) Wait() error { return e.context.call(cuEventSynchronize, e.handle) }
-
-// After makes s wait for e before it does what is queued from now on.
-func (s *Stream) After(e *Event) error {
-	return s.context.call(cuStreamWaitEvent, s.handle, e.handle, 0)
-}
-
-// Since is the time that the device took from one mark to another. Both must have been reached.
-func (e *Event) Since(start *Event) (time.Duration, error) {
-	var ms float32
-	err := e.context.call(cuEventElapsedTime, uintptr(unsafe.Pointer(&ms)), start.handle, e.handle)
-	return time.Duration(float64(ms) * float64(time.Millisecond)), err
 }

@@ -27,14 +27,8 @@ const (
 	cuStreamCreate
 	cuStreamDestroy
 	cuStreamSynchronize
-	cuStreamWaitEvent
 	cuStreamBeginCapture
 	cuStreamEndCapture
-	cuEventCreate
-	cuEventDestroy
-	cuEventRecord
-	cuEventSynchronize
-	cuEventElapsedTime
 	cuModuleLoadDataEx
 	cuModuleUnload
 	cuModuleGetFunction
@@ -70,14 +64,8 @@ var names = [symbols]string{
 	cuStreamCreate:            "cuStreamCreate",
 	cuStreamDestroy:           "cuStreamDestroy_v2",
 	cuStreamSynchronize:       "cuStreamSynchronize",
-	cuStreamWaitEvent:         "cuStreamWaitEvent",
 	cuStreamBeginCapture:      "cuStreamBeginCapture_v2",
 	cuStreamEndCapture:        "cuStreamEndCapture",
-	cuEventCreate:             "cuEventCreate",
-	cuEventDestroy:            "cuEventDestroy_v2",
-	cuEventRecord:             "cuEventRecord",
-	cuEventSynchronize:        "cuEventSynchronize",
-	cuEventElapsedTime:        "cuEventElapsedTime",
 	cuModuleLoadDataEx:        "cuModuleLoadDataEx",
 	cuModuleUnload:            "cuModuleUnload",
 	cuModuleGetFunction:       "cuModuleGetFunction",

@@ -22,14 +22,13 @@
 #include <set>
 #include <string>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <vector>
 
 typedef int Result;
 typedef unsigned long long Address;
 enum { ok = 0, invalid_value = 1, out_of_memory = 2, not_initialized = 3, invalid_device = 101, invalid_image = 200, invalid_context = 201,
-	invalid_ptx = 218, invalid_handle = 400, not_found = 500, not_ready = 600, illegal_address = 700, launch_failed = 719, capture_unsupported = 900, capture_invalidated = 901 };
+	invalid_ptx = 218, invalid_handle = 400, not_found = 500, illegal_address = 700, launch_failed = 719, capture_unsupported = 900, capture_invalidated = 901 };
 
 static std::recursive_mutex one_at_a_time;
 #define API extern "C" __attribute__((visibility("default"))) Result
@@ -199,9 +198,7 @@ static void forget() {
 typedef std::function<Result()> Work;
 struct Graph { std::vector<Work> work; };
 struct Stream { std::vector<Work> queue; std::unique_ptr<Graph> captured; bool spoilt = false; };
-struct Event { Stream *stream = nullptr; bool recorded = false, reached = false; double ms = 0; };
 static std::set<Stream *> streams;
-static std::set<Event *> events;
 static std::set<Graph *> graphs;
 
 static Result finish(Stream *s) {
@@ -266,45 +263,6 @@ API cuMemsetD8Async(Address to, unsigned char v, size_t n, Stream *s) {
 	READY;
 	if (!block_at(to, n)) return invalid_value;
 	return queue(s, [=] { memset(emulate::translate((void *)to), v, n); return ok; });
-}
-
-// ---- events ----
-
-API cuEventCreate(Event **e, unsigned) { READY; events.insert(*e = new Event); return ok; }
-API cuEventDestroy_v2(Event *e) {
-	READY;
-	if (!events.erase(e)) return invalid_handle;
-	delete e;
-	return ok;
-}
-API cuEventRecord(Event *e, Stream *s) {
-	READY;
-	if (!events.count(e)) return invalid_handle;
-	e->stream = s, e->recorded = true, e->reached = false;
-	return queue(s, [=] {
-		timespec t;
-		clock_gettime(CLOCK_MONOTONIC, &t);
-		e->ms = t.tv_sec * 1e3 + t.tv_nsec / 1e6;
-		e->reached = true;
-		return ok;
-	});
-}
-API cuEventSynchronize(Event *e) {
-	READY;
-	if (!events.count(e)) return invalid_handle;
-	return e->recorded && !e->reached ? finish(e->stream) : ok;
-}
-API cuStreamWaitEvent(Stream *s, Event *e, unsigned) {
-	READY;
-	if (!events.count(e)) return invalid_handle;
-	return queue(s, [=] { return e->recorded && !e->reached && e->stream != s ? finish(e->stream) : ok; });
-}
-API cuEventElapsedTime(float *ms, Event *a, Event *b) {
-	READY;
-	if (!events.count(a) || !events.count(b)) return invalid_handle;
-	if (!a->reached || !b->reached) return not_ready;
-	*ms = b->ms - a->ms;
-	return ok;
 }
 
 // ---- modules: PTX is not run, but a kernel has to be in it ----
