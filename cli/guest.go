@@ -17,7 +17,6 @@ import (
 	"github.com/skein-train/skein/checkpoint"
 	"github.com/skein-train/skein/checkpoint/ipfs"
 	"github.com/skein-train/skein/shards"
-	"github.com/skein-train/skein/swarm"
 )
 
 // guest is a session on a machine that joined a run of somebody else: no committee's seat, no corpus, no certainty that the
@@ -285,7 +284,7 @@ func (g *guest) catchUp(w *worker, at aggregator.Seq) {
 // repair takes a worker that cannot follow the log any more to the newest checkpoint: the swarm has gone on without it for too
 // long, or its state is not the certified one.
 func (g *guest) repair(ctx context.Context, w *worker, broken error) error {
-	if !errors.Is(broken, swarm.ErrGone) && !errors.Is(broken, aggregator.ErrDiverged) {
+	if !errors.Is(broken, aggregator.ErrGone) && !errors.Is(broken, aggregator.ErrDiverged) {
 		return broken
 	}
 	newest, err := g.newest(ctx)

@@ -205,7 +205,7 @@ func (x *Exchange) publish(o *offer) {
 	g.publish(g.payloads, kindPayload, o.w.header.Encode(), payload)
 }
 
-// Open implements aggregator.Exchange: from the disk, or from whoever has it. The error is ErrGone if nobody has it any more.
+// Open implements aggregator.Exchange: from the disk, or from whoever has it. The error is aggregator.ErrGone if nobody has it any more.
 func (x *Exchange) Open(ctx context.Context, h *aggregator.SignedHeader) (io.ReadCloser, error) {
 	if h.Size > uint64(x.n.MaxPayload(h.Key.Fragment)) {
 		return nil, malformed("payload of %d bytes, at most %d make sense", h.Size, x.n.MaxPayload(h.Key.Fragment))
@@ -219,7 +219,7 @@ func (x *Exchange) Open(ctx context.Context, h *aggregator.SignedHeader) (io.Rea
 		return os.Open(w.path)
 	case <-w.gone:
 		if w.lost {
-			return nil, fmt.Errorf("swarm: payload %s of round %d: %w", h.Payload.Short(), w.seq, ErrGone)
+			return nil, fmt.Errorf("swarm: payload %s of round %d: %w", h.Payload.Short(), w.seq, aggregator.ErrGone)
 		}
 		return nil, fmt.Errorf("swarm: payload %s was pruned", h.Payload.Short())
 	case <-ctx.Done():

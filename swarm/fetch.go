@@ -17,9 +17,6 @@ import (
 	"github.com/skein-train/skein/aggregator"
 )
 
-// ErrGone says that every connected peer was asked for a counted payload and none has it any more.
-var ErrGone = aggregator.ErrGone
-
 // slowest is how slow a source may be before the next one is tried, in bytes per second. What it sent is kept.
 const slowest = 4 << 10
 
@@ -106,7 +103,7 @@ func (n *Node) fetch(w *want) (denied bool) {
 			break
 		}
 		got, size, err := n.fetchFrom(ctx, p, w, path)
-		if errors.Is(err, ErrGone) {
+		if errors.Is(err, aggregator.ErrGone) {
 			denials++
 			continue
 		}
@@ -154,7 +151,7 @@ func (n *Node) sources(w *want) []peer.ID {
 }
 
 // fetchFrom appends what a peer has beyond the bytes that are in the file already. It returns how many bytes came, and how
-// many there are now; ErrGone if the peer does not have the payload.
+// many there are now; aggregator.ErrGone if the peer does not have the payload.
 func (n *Node) fetchFrom(ctx context.Context, p peer.ID, w *want, path string) (got, size int64, err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
@@ -183,17 +180,17 @@ func (n *Node) fetchFrom(ctx context.Context, p peer.ID, w *want, path string) (
 		return 0, offset, unspoken(err)
 	}
 	if here[0] != payloadHere {
-		return 0, offset, ErrGone
+		return 0, offset, aggregator.ErrGone
 	}
 	got, err = io.Copy(io.NewOffsetWriter(f, offset), io.LimitReader(r, left))
 	return got, offset + got, err
 }
 
-// unspoken is ErrGone if a peer does not speak our protocol: it has no payloads.
+// unspoken is aggregator.ErrGone if a peer does not speak our protocol: it has no payloads.
 func unspoken(err error) error {
 	var unsupported multistream.ErrNotSupported[protocol.ID]
 	if errors.As(err, &unsupported) {
-		return ErrGone
+		return aggregator.ErrGone
 	}
 	return err
 }

@@ -86,7 +86,7 @@ func TestPrunedPayloadsAreGone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := x.Open(ctx, &c.List[0].SignedHeader); !errors.Is(err, ErrGone) {
+	if _, err := x.Open(ctx, &c.List[0].SignedHeader); !errors.Is(err, aggregator.ErrGone) {
 		t.Errorf("a pruned payload: %v", err)
 	}
 	c, err = x.Next(ctx, 8)

@@ -82,7 +82,7 @@ type Node struct {
 	present chan struct{} // they have been
 
 	mu        sync.Mutex
-	onPayload func(*want)   // the committee's: a header in time, and its payload is on disk
+	onPayload func(*want)   // the committee's, or the exchange's: see stored
 	onNotice  func(*notice) // the committee's
 	onLate    func(*aggregator.SignedHeader, aggregator.Seq, Outcome)
 	lookup    chan peer.ID // who to ask for missing certificates
