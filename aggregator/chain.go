@@ -296,7 +296,7 @@ func (c *Chain) Answered(h *SignedHeader) bool {
 	if !c.manifest.Async() {
 		return n < c.next()
 	}
-	return h.Base < c.counted[h.Worker] || c.next() > h.Base+1+c.manifest.MaxStaleness
+	return h.Base < c.counted[h.Worker] || c.next()-min(c.next(), h.Base+1) > c.manifest.MaxStaleness // no sum: it could wrap
 }
 
 // weight is what a contribution counts: the tokens that its worker claims, at most those reserved for it.
