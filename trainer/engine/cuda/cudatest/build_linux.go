@@ -24,7 +24,7 @@ var flags = []string{"-x", "c++", "-std=c++20", "-O2", "-fPIC", "-ffp-contract=o
 var build = sync.OnceValues(func() (string, error) {
 	compiler, err := exec.LookPath("g++")
 	if err != nil {
-		return "", errors.New("it is compiled with g++, which is not there (make setup)")
+		return "", fmt.Errorf("%w: it is compiled with g++, which is not there (make setup)", errUnable)
 	}
 	dir, err := sources()
 	if err != nil {

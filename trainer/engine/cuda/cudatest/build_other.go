@@ -3,11 +3,11 @@
 package cudatest
 
 import (
-	"errors"
+	"fmt"
 	"testing"
 )
 
-func build() (string, error) { return "", errors.New("it is made for Linux") }
+func build() (string, error) { return "", fmt.Errorf("%w: it is made for Linux", errUnable) }
 
 // Setenv sets a variable for the fake driver.
 func Setenv(t testing.TB, name, value string) {

@@ -3,6 +3,7 @@
 package cudatest
 
 import (
+	"errors"
 	"os"
 	"testing"
 
@@ -12,16 +13,22 @@ import (
 // Real is the environment variable that makes tests use the machine's own driver and GPU instead.
 const Real = "SKEIN_TEST_GPU"
 
-// Driver is the file of the driver to test with. It is compiled when its sources have changed. The test is skipped where that
-// cannot be done.
+// errUnable says that this machine cannot compile the emulated GPU at all.
+var errUnable = errors.New("no emulated GPU")
+
+// Driver is the file of the driver to test with. It is compiled when its sources have changed. The test is skipped where there is no compiler
+// for it, and fails where that one refuses the sources.
 func Driver(t testing.TB) string {
 	t.Helper()
 	if os.Getenv(Real) != "" {
 		return os.Getenv(driver.Path)
 	}
 	file, err := build()
+	if errors.Is(err, errUnable) {
+		t.Skip(err)
+	}
 	if err != nil {
-		t.Skipf("no emulated GPU: %v", err)
+		t.Fatalf("emulated GPU: %v", err)
 	}
 	return file
 }
