@@ -69,7 +69,7 @@ func fastest(o engine.Options) (engine.Engine, error) {
 		return opened(cuda.Open(o))
 	case err == nil:
 		o.Remark = "a GPU is there, which computes in " + cuda.Precision + " only"
-	case !errors.Is(err, driver.ErrNoDriver):
+	case !errors.Is(err, driver.ErrNoDriver) || driver.Named(o.Driver) != "":
 		o.Remark = "the GPU cannot be used: skein doctor says why"
 	}
 	return opened(cpu.Open(o))

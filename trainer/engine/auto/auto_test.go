@@ -1,6 +1,7 @@
 package auto_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -51,6 +52,18 @@ func TestAutoTakesTheGPU(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A driver that was named and does not load is told of; that there is none is nothing to tell.
+func TestAutoTellsOfADriverThatDoesNotLoad(t *testing.T) {
+	e, err := auto.Open(engine.Options{Kind: "auto", Precision: "bf16", Driver: filepath.Join(t.TempDir(), "libcuda.so.1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if !strings.HasPrefix(e.Name(), "cpu: ") || !strings.Contains(e.Name(), "the GPU cannot be used") {
+		t.Errorf("opened %q without a word about the driver", e.Name())
 	}
 }
 

@@ -6,6 +6,7 @@
 package driver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -41,14 +42,14 @@ type Driver struct {
 	entry   [symbols]uintptr
 }
 
+// Named is the file that somebody asked for, by itself or through SKEIN_CUDA_DRIVER; empty: wherever systems keep it.
+func Named(file string) string { return cmp.Or(file, os.Getenv(Path)) }
+
 // Open loads libcuda from a file, or if it is empty from where SKEIN_CUDA_DRIVER says, or from where systems keep it.
 // The error wraps ErrNoDriver, ErrOldDriver or a Code.
 func Open(file string) (*Driver, error) {
-	if file == "" {
-		file = os.Getenv(Path)
-	}
 	where := places()
-	if file != "" {
+	if file = Named(file); file != "" {
 		where = []string{file}
 	}
 	lib, err := loadFirst(where)
