@@ -52,6 +52,7 @@ const (
 	maxSteps        = 1 << 30 // with the two below it keeps every count of tokens and every cursor far from 2⁶⁴
 	maxEvery        = 1 << 20
 	maxBatch        = 1 << 20 // sequences, and tokens of one
+	maxStaleness    = 1e6     // rounds
 	maxName         = 128     // bytes of name, method, codec and data_cid, each
 )
 
@@ -127,6 +128,8 @@ func (m *Manifest) Validate() error {
 		return fmt.Errorf("%w: manifest: a run of pairs with %d fragments, a delay of %d steps, max_staleness %d", ErrMalformed, s.Fragments, s.Delay, m.MaxStaleness)
 	case m.Async() && (s.Fragments != 1 || s.Delay != 0):
 		return fmt.Errorf("%w: manifest: an asynchronous run with %d fragments and a delay of %d steps", ErrMalformed, s.Fragments, s.Delay)
+	case m.MaxStaleness > maxStaleness:
+		return fmt.Errorf("%w: manifest: max_staleness %d, at most %d allowed", ErrMalformed, m.MaxStaleness, uint64(maxStaleness))
 	case m.MinPeers < 1 || m.Deadline == 0:
 		return fmt.Errorf("%w: manifest: min_peers %d, deadline %d ms: both must be positive", ErrMalformed, m.MinPeers, m.Deadline)
 	}

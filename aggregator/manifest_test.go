@@ -66,6 +66,7 @@ func TestManifestLimits(t *testing.T) {
 		"no parameters":     func(m *Manifest) { m.Parameters = 0 },
 		"min peers 0":       func(m *Manifest) { m.MinPeers = 0 },
 		"no deadline":       func(m *Manifest) { m.Deadline = 0 },
+		"stale for ever":    func(m *Manifest) { m.Schedule.Fragments, m.Schedule.Delay, m.MaxStaleness = 1, 0, 1e6+1 },
 	} {
 		m := good
 		spoil(&m)

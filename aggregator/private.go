@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -70,9 +71,10 @@ func (w *Worker) settle(ctx context.Context, cert *Certificate) error {
 	if w.Method.Pull == 0 || !admitted || w.gathers(cert.Seq) || len(cert.List) == 0 {
 		return nil
 	}
-	first := lot(cert.Beacon, slot)
-	for k := range cert.List {
-		h := &cert.List[(int(first[0])+k)%len(cert.List)].SignedHeader
+	drawn := lot(placeDomain, cert.Beacon, slot)
+	first, n := binary.LittleEndian.Uint64(drawn[:]), uint64(len(cert.List))
+	for k := range n {
+		h := &cert.List[(first%n+k)%n].SignedHeader
 		both := w.scratch[:2*len(w.state.Anchor)]
 		payload, err := w.payload(ctx, h, w.codecs[0].MaxSize())
 		switch {

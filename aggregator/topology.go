@@ -24,7 +24,7 @@ func (m *Manifest) Paired(n Seq) bool { return m.Topology == Pair && n < m.Sched
 func Pairs(beacon [32]byte, roster []Slot) [][]Slot {
 	lots, order := map[Slot]Hash{}, slices.Clone(roster)
 	for _, s := range roster {
-		lots[s] = lot(beacon, s)
+		lots[s] = lot(pairsDomain, beacon, s)
 	}
 	slices.SortFunc(order, func(a, b Slot) int {
 		x, y := lots[a], lots[b]
@@ -33,9 +33,15 @@ func Pairs(beacon [32]byte, roster []Slot) [][]Slot {
 	return slices.Collect(slices.Chunk(order, 2))
 }
 
+// What slots draw lots for.
+const (
+	pairsDomain = "skein/pairs/1\x00"
+	placeDomain = "skein/place/1\x00"
+)
+
 // lot is the number that a slot draws.
-func lot(beacon [32]byte, s Slot) Hash {
-	b := append([]byte("skein/pairs/1\x00"), beacon[:]...)
+func lot(domain string, beacon [32]byte, s Slot) Hash {
+	b := append([]byte(domain), beacon[:]...)
 	return sha256.Sum256(binary.LittleEndian.AppendUint64(b, uint64(s)))
 }
 
