@@ -25,6 +25,8 @@ type cost struct {
 	Memory   int64 `json:"memory"`
 	Disk     int64 `json:"disk"`
 	Threads  int   `json:"threads"`
+
+	GPU *device `json:"gpu,omitempty"` // if it computes on one
 }
 
 // blocks is the memory for what is fetched: parts of checkpoints and token shards on their way to the disk.
@@ -41,8 +43,8 @@ func costOf(c configs.Config, p parts, quota int64) (cost, error) {
 	moments := 3 * s.vector
 	return cost{
 		Download: shared, Stream: 17 << 20, Up: s.payload, Down: s.payload, Threads: threadsOf(c),
-		Memory: memory.host.total() + blocks,
-		Disk:   2*shared + 2*(shared+s.feedback+moments) + quota + 96<<20,
+		Memory: memory.host.total() + blocks, GPU: memory.device,
+		Disk: 2*shared + 2*(shared+s.feedback+moments) + quota + 96<<20,
 	}, nil
 }
 
@@ -89,6 +91,10 @@ func (k cost) fits(has means, dir string) error {
 		errs = append(errs, fmt.Errorf("the run needs %s of memory and %s are free: close other programs, or join from a larger machine",
 			humanize.IBytes(uint64(k.Memory)), humanize.IBytes(has.memory)))
 	}
+	if d := k.GPU; !d.fits() {
+		errs = append(errs, fmt.Errorf("%s: the run needs %s of its memory and %s are free: close what else uses it, lower --workers, or join with the processor: CUDA_VISIBLE_DEVICES= skein join …",
+			d.Name, humanize.IBytes(uint64(d.Total)), humanize.IBytes(uint64(d.Free))))
+	}
 	if has.disk < uint64(k.Disk) {
 		errs = append(errs, fmt.Errorf("the run needs up to %s on disk and %s are free in %s: free some, lower --quota, or choose another place with --data-dir",
 			humanize.IBytes(uint64(k.Disk)), humanize.IBytes(has.disk), existing(dir)))
@@ -101,5 +107,8 @@ func (k cost) tell(out *console) {
 	size := func(n int64) string { return humanize.IBytes(uint64(n)) }
 	out.line("takes   download %s now and up to %s of token shards before the first step, memory %s, disk %s at most, %d of %d cores",
 		size(k.Download), size(k.Stream), size(k.Memory), size(k.Disk), k.Threads, runtime.NumCPU())
+	if d := k.GPU; d != nil {
+		out.line("        %s of the memory of %s", size(d.Total), d.Name)
+	}
 	out.line("        each round up to %s sent, and as much received from each other worker", size(k.Up))
 }

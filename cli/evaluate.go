@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,8 +26,8 @@ func (s *session) glance(ctx context.Context, w *worker, params gradients.Vec) (
 	return &loss, nil
 }
 
-// validate evaluates the final parameters on the whole validation split, each local worker a part of it, and lists
-// the loss with their checkpoint; nil if there is no split.
+// validate evaluates the final parameters on the whole validation split, each local worker whose device is there a part of it, and
+// lists the loss with their checkpoint; nil if there is no split.
 func (s *session) validate(ctx context.Context) (*float64, error) {
 	n := s.corpus.data.Validations()
 	if n == 0 {
@@ -35,9 +36,13 @@ func (s *session) validate(ctx context.Context) (*float64, error) {
 	s.out.update("evaluating the whole validation split (%d sequences)", n)
 	defer s.out.update("")
 	params := s.survivor().loop.State().Anchor
-	parts := make([]float64, len(s.workers))
+	able := slices.DeleteFunc(slices.Clone(s.workers), func(w *worker) bool { return w.replica.Err() != nil })
+	if len(able) == 0 {
+		return nil, fmt.Errorf("evaluating: %w", s.workers[0].replica.Err())
+	}
+	parts := make([]float64, len(able))
 	g, ctx := errgroup.WithContext(ctx)
-	for i, w := range s.workers {
+	for i, w := range able {
 		lo, hi := i*n/len(parts), (i+1)*n/len(parts)
 		if lo == hi {
 			continue

@@ -319,14 +319,14 @@ func (g *guest) attend(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case now := <-tick.C:
-			if lonely.since(now, g.workers[0].node.Peers()) {
+			if lonely.since(now, g.lead().node.Peers()) {
 				g.out.line("no peer of the run has been reachable for %s: dialling on; nothing is lost, Ctrl+C leaves", clock(alone))
 			}
 		}
 		if err := g.broken(); err != nil {
 			return err
 		}
-		if g.workers[0].node.Tip() > last { // the closing certificate
+		if g.lead().node.Tip() > last { // the closing certificate
 			return nil
 		}
 		g.out.update("%s%s", statusLine(g.manifest.Schedule, g.furthest(), len(g.workers), nil), g.mood())
@@ -358,7 +358,7 @@ func (s *solitude) since(now time.Time, peers int) bool {
 
 // mood is what a guest is doing besides training.
 func (g *guest) mood() string {
-	switch w := g.workers[0]; {
+	switch w := g.lead(); {
 	case g.away.Load():
 		return "  paused"
 	case w.node.Peers() == 0:
@@ -375,9 +375,11 @@ func (g *guest) pause(on bool) {
 		return
 	}
 	for _, w := range g.workers {
-		if on {
+		switch {
+		case w.gone.Load():
+		case on:
 			w.exchange.Pause()
-		} else if w.present.Load() {
+		case w.present.Load():
 			w.exchange.Resume()
 		}
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"runtime/debug"
 
 	"github.com/skein-train/skein/aggregator"
@@ -60,8 +62,7 @@ type need struct {
 // footprint is the memory of a process at its peak, need by need.
 type footprint struct {
 	host   needs
-	device needs // of one GPU, if the engine computes on one
-	free   int64 // bytes of that GPU, 0 if it does not say
+	device *device // the GPU that is fullest; nil if the engine computes on the host
 }
 
 type needs []need
@@ -120,9 +121,10 @@ func footprintOf(c configs.Config, p parts, hosts bool) (footprint, error) {
 			need{"report", 2*s.fragment + s.payload, 1}, // how far the workers agree
 			need{"committee", peer, 1})
 	}
-	if apart, ok := e.(engine.Apart); ok {
-		f.free, _ = apart.Memory()
-		f.device = trained(auto.Together(engineOptions(c, 0), workers))
+	if _, apart := e.(engine.Apart); apart {
+		if f.device, err = fullest(c, trained); err != nil {
+			return footprint{}, err
+		}
 		f.host = append(needs{{"state to save", r.Parameters + r.Optimizer, workers}}, f.host...) // brought down from the GPU
 	} else {
 		f.host = append(trained(workers), f.host...)
@@ -130,7 +132,28 @@ func footprintOf(c configs.Config, p parts, hosts bool) (footprint, error) {
 	return f, nil
 }
 
-// hold keeps this process within what its run is predicted to take.
+// fullest is the GPU whose part of c's local workers leaves it least, or lacks most.
+func fullest(c configs.Config, trained func(workers int) needs) (worst *device, err error) {
+	for _, share := range auto.Shares(engineOptions(c, 0), c.Swarm.LocalWorkers) {
+		e, err := engineOf(c, share.First)
+		if err != nil {
+			return nil, err
+		}
+		d := &device{Name: e.Name(), Needs: trained(share.Workers)}
+		d.Total = d.Needs.total()
+		d.Free, _ = e.(engine.Apart).Memory()
+		if err := e.Close(); err != nil {
+			return nil, err
+		}
+		if worst == nil || d.Free-d.Total < worst.Free-worst.Total {
+			worst = d
+		}
+	}
+	return worst, nil
+}
+
+// hold keeps this process within what its run is predicted to take. A GPU that has not as much free is told of before anything is
+// done; the host may make room yet.
 func (s *session) hold() (release func(), err error) {
 	p, err := partsOf(s.cfg)
 	if err != nil {
@@ -139,6 +162,10 @@ func (s *session) hold() (release func(), err error) {
 	f, err := footprintOf(s.cfg, p, true)
 	if err != nil {
 		return nil, err
+	}
+	if d := f.device; !d.fits() {
+		advice, err := (&forecast{}).remedy(s.cfg)
+		return nil, errors.Join(fmt.Errorf("%s: the run takes %s of its memory and %s are free: %s", d.Name, size(d.Total), size(d.Free), advice), err)
 	}
 	return f.host.hold(), nil
 }

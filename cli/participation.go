@@ -27,12 +27,12 @@ type participation struct {
 
 // participation sums up the log.
 func (g *guest) participation() (p participation, err error) {
-	rounds := g.manifest.Schedule.Rounds()
-	p = participation{RunID: g.manifest.Hash().String(), Name: g.manifest.Name, Rounds: uint64(rounds), StateHash: g.workers[0].loop.Root().String(), WallS: g.report.wall()}
+	rounds, w := g.manifest.Schedule.Rounds(), g.lead()
+	p = participation{RunID: g.manifest.Hash().String(), Name: g.manifest.Name, Rounds: uint64(rounds), StateHash: w.loop.Root().String(), WallS: g.report.wall()}
 	p.BytesSent, p.BytesRecv = g.report.last.BytesSent, g.report.last.BytesRecv
 	var all uint64
 	for n := aggregator.Seq(1); n <= rounds+1; n++ {
-		c, err := g.workers[0].node.Certificate(context.Background(), n)
+		c, err := w.node.Certificate(context.Background(), n)
 		if err != nil {
 			return p, fmt.Errorf("summing up: %w", err)
 		}
@@ -88,7 +88,7 @@ func (g *guest) standing(ctx context.Context, l aggregator.Landing) string {
 			mine += e.Weight
 		}
 	}
-	w := g.workers[0]
+	w := g.lead()
 	switch {
 	case mine > 0:
 		return fmt.Sprintf("counted %.1f %%", 100*float64(mine)/float64(all))

@@ -24,9 +24,10 @@ type forecast struct {
 
 // device is the memory that a run takes on one GPU.
 type device struct {
-	Needs needs `json:"needs"`
-	Total int64 `json:"total"` // bytes
-	Free  int64 `json:"free"`  // bytes; 0 if the GPU does not say
+	Name  string `json:"name"`
+	Needs needs  `json:"needs"`
+	Total int64  `json:"total"` // bytes
+	Free  int64  `json:"free"`  // bytes; 0 if the GPU does not say
 }
 
 // predict forecasts a run. It allocates nothing of the run's size.
@@ -58,9 +59,7 @@ func predict(file string, c configs.Config) (forecast, error) {
 // take sets what the run takes.
 func (f *forecast) take(found footprint) {
 	f.Needs, f.Total = found.host, found.host.total()
-	if found.device != nil {
-		f.Device = &device{found.device, found.device.total(), found.free}
-	}
+	f.Device = found.device
 }
 
 func (f forecast) sizes() string {
@@ -72,8 +71,11 @@ func (f forecast) sizes() string {
 
 // fits compares what a run takes with what is free.
 func (f forecast) fits(found footprint) bool {
-	return (f.Free == 0 || found.host.total() <= int64(f.Free)) && (found.free == 0 || found.device.total() <= found.free)
+	return (f.Free == 0 || found.host.total() <= int64(f.Free)) && found.device.fits()
 }
+
+// fits says whether a GPU has as much free as the run takes. A nil one and one that does not say have.
+func (d *device) fits() bool { return d == nil || d.Free == 0 || d.Total <= d.Free }
 
 // remedy looks for the mildest change of the run file with which the run fits: smaller micro-batches first, which change
 // nothing but rounding; then recomputation, which costs time; then fewer workers, which is another run.

@@ -2,11 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"math"
 	"runtime/debug"
 	"strings"
 	"testing"
 
 	"github.com/skein-train/skein/configs"
+	"github.com/skein-train/skein/trainer/engine/cuda/cudatest"
+	"github.com/skein-train/skein/trainer/engine/cuda/driver"
 )
 
 // tinyRun is a run file of the size of configs/tiny.yaml.
@@ -94,5 +97,36 @@ func TestHold(t *testing.T) {
 	defer f.hold()()
 	if got := debug.SetMemoryLimit(-1); got != 1<<30 {
 		t.Errorf("the user's limit became %d", got)
+	}
+}
+
+// A run and a guest are refused where a GPU has less free than they take of it; of several GPUs the fullest counts.
+func TestAFullGPURefuses(t *testing.T) {
+	t.Setenv(driver.Path, cudatest.Emulated(t))
+	cudatest.Setenv(t, "FAKE_CUDA_DEVICES", "2")
+	cudatest.Setenv(t, "FAKE_CUDA_MEMORY", "100000000")
+	c := tinyRun(t, "train.precision=bf16", "swarm.local_workers=3")
+	c.Train.Engine = "cuda"
+	p, err := partsOf(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := footprintOf(c, p, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := found.device; d == nil || !strings.Contains(d.Name, "GPU 0") || d.Needs[0].Times != 2 || d.fits() {
+		t.Fatalf("the fullest GPU is %+v", d)
+	}
+	_, err = (&session{cfg: c}).hold()
+	if err == nil || !strings.Contains(err.Error(), "GPU 0") || !strings.Contains(err.Error(), "are free: with train.micro_batch_size=") {
+		t.Errorf("a run: %v", err)
+	}
+	price, err := costOf(c, p, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := price.fits(means{math.MaxUint64, math.MaxUint64}, t.TempDir()); err == nil || !strings.Contains(err.Error(), "GPU 0") || !strings.Contains(err.Error(), "--workers") {
+		t.Errorf("a guest: %v", err)
 	}
 }

@@ -36,15 +36,15 @@ func newReporter(s *session) (*reporter, error) {
 // wall is the run's time so far in seconds, without the pauses between its lives.
 func (r *reporter) wall() float64 { return r.earlier.WallS + time.Since(r.started).Seconds() }
 
-// reports says whether worker w is the one to report a landing. On a machine without a seat that is the first one: it follows
-// the log even while it is not in the roster.
+// reports says whether worker w is the one to report a landing. On a machine without a seat that is the first one that is not
+// lost: it follows the log even while it is not in the roster.
 func (r *reporter) reports(w *worker, l aggregator.Landing) bool {
 	if r.seat == nil {
-		return w == r.workers[0]
+		return w == r.lead()
 	}
 	for _, peer := range l.Worker.Chain().Roster().Peers() {
 		for _, local := range r.workers {
-			if local.signer.ID == peer {
+			if local.signer.ID == peer && !local.gone.Load() {
 				return local == w
 			}
 		}
@@ -78,7 +78,8 @@ func (r *reporter) landed(ctx context.Context, w *worker, l aggregator.Landing) 
 func (r *reporter) care(ctx context.Context, w *worker, l aggregator.Landing, rec *record) (err error) {
 	last := l.Certificate.Seq == r.manifest.Schedule.Rounds()
 	if every := uint64(r.cfg.Eval.Every); every > 0 && rec.Round%every == 0 && !last {
-		if rec.EvalLoss, err = r.glance(ctx, w, l.Worker.State().Anchor); err != nil {
+		rec.EvalLoss, err = r.glance(ctx, w, l.Worker.State().Anchor)
+		if err != nil && w.replica.Err() == nil { // a lost device ends the worker, when this round is told
 			return err
 		}
 	}

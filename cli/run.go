@@ -252,9 +252,10 @@ func (s *session) tell(cmd *cobra.Command, sum summary) error {
 	out.line("")
 	text, err := sampleText(cmd.Context(), s.cfg, s.survivor().loop.State().Anchor, sampleOptions{prompt: defaultPrompt, tokens: 200, temperature: 0.7, topK: 40, seed: s.cfg.Seed})
 	if err != nil {
-		return err
+		out.line("no sample: %v", err) // the run is over all the same
+	} else {
+		out.line("a sample:\n%s", indent(text))
 	}
-	out.line("a sample:\n%s", indent(text))
 	out.line("")
 	out.line("next:")
 	out.line("  %s --prompt \"The history of\"", s.dir.command("sample"))

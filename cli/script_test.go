@@ -51,26 +51,26 @@ func furnish(dir string, every int) error {
 	return os.WriteFile(filepath.Join(dir, "text.txt"), smallText(), 0o644)
 }
 
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
-		RequireExplicitExec: true,
-		Setup:               func(e *testscript.Env) error { return furnish(e.WorkDir, 2) },
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"field": field, "keys": keys, "lines": lines, "holdport": holdPort,
-		},
-	})
-}
+func TestScripts(t *testing.T) { runScripts(t, "testdata", nil) }
 
 // Scripts about GPUs see emulated ones.
 func TestGPUScripts(t *testing.T) {
-	file := cudatest.Emulated(t)
+	runScripts(t, filepath.Join("testdata", "gpu"), map[string]string{driver.Path: cudatest.Emulated(t)})
+}
+
+// runScripts runs a folder's scripts, each in a folder with a run file.
+func runScripts(t *testing.T, dir string, environment map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "gpu"),
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv(driver.Path, file)
+			for name, value := range environment {
+				e.Setenv(name, value)
+			}
 			return furnish(e.WorkDir, 2)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"field": field, "keys": keys, "lines": lines, "holdport": holdPort,
 		},
 	})
 }

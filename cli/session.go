@@ -79,6 +79,7 @@ type worker struct {
 	step      atomic.Uint64 // the last inner step taken
 	fresh     atomic.Bool   // it has neither an earlier life nor trained in this one
 	present   atomic.Bool   // it has folded all of the log that there was when it came
+	gone      atomic.Bool   // it takes part no more, while others may: see lose
 
 	saved, older atomic.Uint64 // rounds of the last snapshot and of the one before it
 }
@@ -318,49 +319,6 @@ func (s *session) prune() error {
 		first = min(first, aggregator.Seq(w.older.Load())+1)
 	}
 	return s.seat.node.Prune(first)
-}
-
-// ride runs one worker's loop, again and again if a mended worker may go on.
-func (s *session) ride(ctx context.Context, w *worker) error {
-	for {
-		err := w.loop.Run(ctx)
-		if err == nil || ctx.Err() != nil || s.mend == nil {
-			return err
-		}
-		if failed := s.mend(ctx, w, err); failed != nil {
-			return failed
-		}
-	}
-}
-
-// train runs the workers until all are done, and attend beside them, which looks after the run and says when it is over.
-func (s *session) train(ctx context.Context, attend func(context.Context) error) error {
-	g, inner := errgroup.WithContext(ctx)
-	if s.tempo != nil {
-		watching, done := context.WithCancel(inner)
-		defer done()
-		go s.tempo.watch(watching, s.workers[0].node)
-	}
-	var alive atomic.Int64
-	alive.Store(int64(len(s.workers)))
-	for _, w := range s.workers {
-		g.Go(func() error {
-			err := s.ride(inner, w)
-			switch {
-			case errors.Is(err, errKilled):
-				s.out.line("worker %s was killed by --fault", w.name)
-				if alive.Add(-1) == 0 {
-					return errors.New("no worker is left")
-				}
-				return nil
-			case err != nil && inner.Err() == nil:
-				return fmt.Errorf("worker %s: %w", w.name, err)
-			}
-			return err
-		})
-	}
-	g.Go(func() error { return attend(inner) })
-	return g.Wait()
 }
 
 // traffic is the mean of the local workers' bytes, from their sockets.

@@ -33,23 +33,26 @@ func Open(o engine.Options) (engine.Engine, error) {
 	return nil, fmt.Errorf("engine %q: unknown; choose auto, cpu, cuda, cuda:N or reference", o.Kind)
 }
 
-// Together is how many of that many workers compute on the device of the first one.
-func Together(o engine.Options, workers int) int {
-	together := 0
-	var first int
+// Share is what one GPU has of a process's workers.
+type Share struct{ First, Workers int } // the lowest of them, and how many there are
+
+// Shares says how Open deals that many workers out to GPUs; nil if there is none for them.
+func Shares(o engine.Options, workers int) (all []Share) {
+	at := map[int]int{} // by GPU
 	for o.Worker = range workers {
 		dev, err := cuda.Find(o)
 		if err != nil {
-			return workers
+			return nil
 		}
-		if o.Worker == 0 {
-			first = dev.Index
+		i, known := at[dev.Index]
+		if !known {
+			i = len(all)
+			at[dev.Index] = i
+			all = append(all, Share{First: o.Worker})
 		}
-		if dev.Index == first {
-			together++
-		}
+		all[i].Workers++
 	}
-	return together
+	return all
 }
 
 // opened keeps a nil engine from becoming an Engine that is not nil.

@@ -2,6 +2,7 @@ package auto_test
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,6 +53,17 @@ func TestAutoTakesTheGPU(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// GPUs are dealt out in turn, those that the engine cannot run on left out.
+func TestShares(t *testing.T) {
+	file := cudatest.Emulated(t)
+	cudatest.Setenv(t, "FAKE_CUDA_DEVICES", "2")
+	for kind, want := range map[string][]auto.Share{"auto": {{First: 0, Workers: 2}, {First: 1, Workers: 1}}, "cuda:1": {{First: 0, Workers: 3}}, "cuda:2": nil} {
+		if got := auto.Shares(engine.Options{Kind: kind, Precision: "bf16", Driver: file}, 3); !slices.Equal(got, want) {
+			t.Errorf("%s: %+v, want %+v", kind, got, want)
+		}
 	}
 }
 

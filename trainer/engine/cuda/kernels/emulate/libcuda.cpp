@@ -9,7 +9,8 @@
 //   FAKE_CUDA_CAPABILITY=75     compute capability
 //   FAKE_CUDA_MEMORY=bytes      memory of a GPU
 //   FAKE_CUDA_JIT=text          modules do not compile, with that log
-//   FAKE_CUDA_LOST=n            the GPU is lost after n more kernels, counted from when the value was first seen
+//   FAKE_CUDA_LOST=n            a GPU is lost when n more kernels have run, counted from when the value was first seen; n@i: GPU i is,
+//                               after n kernels of its own
 #include "../device.h"
 #include "emulate.h"
 #include <cstdio>
@@ -43,7 +44,7 @@ static long setting(const char *name, long otherwise) {
 
 static bool initialised;
 static const int max_devices = 16;
-struct Context { int device, users; };
+struct Context { int device, users; Result lost; }; // lost: what every call returns after the device is gone, as on a device
 static Context contexts[max_devices];
 static thread_local Context *current;
 
@@ -94,14 +95,10 @@ API cuDevicePrimaryCtxRelease_v2(int d) {
 }
 API cuCtxSetCurrent(Context *c) { current = c; return ok; }
 
-// lost is the error that every call returns after the device is gone, as on a device.
-static Result lost = ok;
-static long long kernels_run;
-
 static Result ready() {
 	if (!initialised) return not_initialized;
 	if (!current || !current->users) return invalid_context;
-	return lost;
+	return current->lost;
 }
 #define READY \
 	LOCK; \
@@ -188,7 +185,7 @@ API cuMemFreeHost(void *p) {
 
 // forget drops what goes with the last context.
 static void forget() {
-	lost = ok;
+	for (auto &c : contexts) c.lost = ok;
 	blocks.clear();
 	used = 0;
 }
@@ -197,18 +194,18 @@ static void forget() {
 
 typedef std::function<Result()> Work;
 struct Graph { std::vector<Work> work; };
-struct Stream { std::vector<Work> queue; std::unique_ptr<Graph> captured; bool spoilt = false; };
+struct Stream { Context *context; std::vector<Work> queue; std::unique_ptr<Graph> captured; bool spoilt = false; };
 static std::set<Stream *> streams;
 static std::set<Graph *> graphs;
 
 static Result finish(Stream *s) {
 	for (size_t i = 0; i < s->queue.size(); i++) {
 		Work w = s->queue[i]; // it may wait for another stream
-		if (Result r = w()) lost = r;
-		if (lost) break;
+		if (Result r = w()) s->context->lost = r;
+		if (s->context->lost) break;
 	}
 	s->queue.clear();
-	return lost;
+	return s->context->lost;
 }
 static Result queue(Stream *s, Work w) {
 	if (!streams.count(s)) return invalid_handle;
@@ -216,7 +213,7 @@ static Result queue(Stream *s, Work w) {
 	return ok;
 }
 
-API cuStreamCreate(Stream **s, unsigned) { READY; streams.insert(*s = new Stream); return ok; }
+API cuStreamCreate(Stream **s, unsigned) { READY; streams.insert(*s = new Stream{current}); return ok; }
 API cuStreamDestroy_v2(Stream *s) {
 	READY;
 	if (!streams.count(s)) return invalid_handle;
@@ -320,14 +317,18 @@ API cuFuncSetAttribute(Function *f, int attribute, int v) {
 	return ok;
 }
 
-static Result execute(const emulate::Launch &l) {
+// execute runs a kernel on a device, unless the device is to be lost by now.
+static Result execute(const emulate::Launch &l, int device) {
 	static std::string seen;
-	static long long until = -1;
+	static long until;
+	static int which; // -1: any
 	const char *v = getenv("FAKE_CUDA_LOST");
-	if (v && *v && seen != v) seen = v, until = kernels_run + atol(v);
-	if (!v || !*v) seen.clear(), until = -1;
-	if (until >= 0 && kernels_run >= until) return launch_failed;
-	kernels_run++;
+	if (!v) v = "";
+	if (seen != v) {
+		const char *at = strchr(v, '@');
+		seen = v, until = atol(v), which = at ? atoi(at + 1) : -1;
+	}
+	if (!seen.empty() && (which < 0 || which == device) && until-- <= 0) return launch_failed;
 	emulate::run(l);
 	return ok;
 }
@@ -338,11 +339,11 @@ API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned 
 	auto values = std::make_shared<std::vector<u64>>(f->params);
 	for (int i = 0; i < f->params; i++)
 		(*values)[i] = *(const u64 *)params[i];
-	return queue(s, [=] {
+	return queue(s, [=, device = current->device] {
 		std::vector<void *> args;
 		for (u64 &v : *values) args.push_back(&v);
 		emulate::Launch l{f->kernel, args.data(), {gx, gy, gz}, bx, shared};
-		return execute(l);
+		return execute(l, device);
 	});
 }
 
