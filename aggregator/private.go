@@ -20,6 +20,10 @@ func (w *Worker) Apart() bool {
 // gathers says whether round n is the one in which workers with anchors of their own come together.
 func (w *Worker) gathers(n Seq) bool { return w.Method.Private && n == w.Manifest.Schedule.Rounds() }
 
+// Gathers says whether the round brought workers with anchors of their own together: what it merges are parameters, not
+// pseudo-gradients.
+func (l Landing) Gathers() bool { return l.Worker.gathers(l.Certificate.Seq) }
+
 // prepare lands what is under way before a round that gathers departs: what is gathered holds everything.
 func (w *Worker) prepare(ctx context.Context, n Seq) error {
 	for w.gathers(n) && w.state.Seq+1 < n {

@@ -141,12 +141,11 @@ func (s *sampled) landed(ctx context.Context, worker int, _ time.Duration, l agg
 	}
 	s.Tokens = p.Tokens
 	s.Points = append(s.Points, p)
-	if len(l.Merged) > 1 {
-		c, err := s.parts.cosine(ctx, l.Worker.Exchange, l)
-		if err != nil {
-			return err
-		}
-		s.Cosine = append(s.Cosine, c)
+	switch c, err := s.parts.cosine(ctx, l.Worker.Exchange, l); {
+	case err != nil:
+		return err
+	case c != nil:
+		s.Cosine = append(s.Cosine, *c)
 	}
 	s.last = append(s.last[:0], anchor...)
 	return nil

@@ -150,8 +150,8 @@ func (p past) outcome(cell string) bench.Outcome {
 		sent += int64(r.PayloadBytes)
 		waited += r.WaitS
 		o.Points = append(o.Points, bench.Point{Round: r.Round, Step: r.Step, Tokens: r.Tokens, Payload: sent, Loss: r.TrainLoss, Val: r.EvalLoss, Wall: r.WallS})
-		if o.Workers > 1 {
-			o.Cosine = append(o.Cosine, r.CosineMean)
+		if r.CosineMean != nil {
+			o.Cosine = append(o.Cosine, *r.CosineMean)
 		}
 	}
 	o.Roads = []bench.Road{{Time: time.Duration(s.WallS * float64(time.Second)), Utilisation: max(0, 1-waited/max(s.WallS, 1e-9)), Sent: int64(s.BytesSent)}}

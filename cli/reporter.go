@@ -152,12 +152,16 @@ func (r *reporter) count(rec *record) {
 	}
 }
 
-// cosine is the mean cosine between the pseudo-gradients that a worker has merged: others it did not fetch.
-func (p parts) cosine(ctx context.Context, x aggregator.Exchange, l aggregator.Landing) (float64, error) {
+// cosine is the mean cosine between the pseudo-gradients that a worker has merged, nil where it merged fewer than two: others it did
+// not fetch.
+func (p parts) cosine(ctx context.Context, x aggregator.Exchange, l aggregator.Landing) (*float64, error) {
+	if len(l.Merged) < 2 || l.Gathers() {
+		return nil, nil
+	}
 	f := p.layout.Fragments()[l.Certificate.Key.Fragment]
 	codec, err := p.method.Codec(p.layout, f)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	one, all := make(gradients.Vec, f.Len()), agreement{sum: make(gradients.Vec, f.Len())}
 	if p.method.Pull != 0 {
@@ -169,14 +173,15 @@ func (p parts) cosine(ctx context.Context, x aggregator.Exchange, l aggregator.L
 			continue // a worker with an anchor of its own goes on without it
 		}
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if gradients.Decoded(codec, one, payload) != nil {
 			continue // refused by everybody
 		}
 		all.add(one[:f.Len()])
 	}
-	return all.mean(), nil
+	mean := all.mean()
+	return &mean, nil
 }
 
 func readPayload(ctx context.Context, x aggregator.Exchange, h *aggregator.SignedHeader) ([]byte, error) {
