@@ -21,6 +21,7 @@ import (
 	"github.com/skein-train/skein/trainer/engine/auto"
 	"github.com/skein-train/skein/trainer/engine/cpu/blas"
 	"github.com/skein-train/skein/trainer/engine/cuda"
+	"github.com/skein-train/skein/trainer/engine/cuda/cublaslt"
 	"github.com/skein-train/skein/trainer/engine/cuda/driver"
 )
 
@@ -122,15 +123,34 @@ func examineGPUs() (out []finding) {
 	if err != nil {
 		return []finding{{"gpu", false, fmt.Sprintf("%s, CUDA %v: no GPU", d.Library, d.Version), err.Error()}}
 	}
+	usable := false
 	for _, dev := range devices {
 		f := finding{Topic: "gpu", OK: true, Found: fmt.Sprintf("GPU %d: %s, %v, %s, driver for CUDA %v (%s)",
 			dev.Index, dev.Name, dev.Capability, humanize.IBytes(uint64(dev.Memory)), d.Version, d.Library)}
 		if err := cuda.Check(dev); err != nil {
 			f.OK, f.Advice = false, err.Error()
 		}
+		usable = usable || f.OK
 		out = append(out, f)
 	}
+	if usable {
+		out = append(out, examineProducts(d))
+	}
 	return out
+}
+
+// examineProducts tries cuBLASLt out on a GPU. Training works without it, so that it is not there is told without alarm.
+func examineProducts(d *driver.Driver) finding {
+	l, err := cuda.Library(engine.Options{}, d.Version)
+	if err == nil {
+		var e *cuda.Engine
+		if e, err = cuda.Open(engine.Options{Kind: "cuda", Precision: cuda.Precision, Library: l.File}); err == nil {
+			e.Close()
+			return finding{Topic: "gpu", OK: true, Found: fmt.Sprintf("cuBLASLt %v multiplies matrices (%s)", l.Version, l.File)}
+		}
+	}
+	harmless := errors.Is(err, cuda.ErrUnwanted) || errors.Is(err, cublaslt.ErrMissing) && os.Getenv(cublaslt.Path) == ""
+	return finding{"gpu", harmless, "our own kernels multiply matrices", err.Error()}
 }
 
 // examineLibraries lists the candidates. One fast library is enough; which of the others are missing is told without alarm.

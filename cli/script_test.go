@@ -55,7 +55,7 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata", nil) }
 
 // Scripts about GPUs see emulated ones.
 func TestGPUScripts(t *testing.T) {
-	runScripts(t, filepath.Join("testdata", "gpu"), map[string]string{driver.Path: cudatest.Emulated(t)})
+	runScripts(t, filepath.Join("testdata", "gpu"), map[string]string{driver.Path: cudatest.Emulated(t), "CUBLASLT": cudatest.Products(t)})
 }
 
 // runScripts runs a folder's scripts, each in a folder with a run file.

@@ -185,7 +185,7 @@ type Spender interface {
 // Options choose an engine.
 type Options struct {
 	Kind      string // auto, cpu, cuda (GPUs are dealt out to the workers), cuda:N (the GPU of that number), reference
-	Library   string // for cpu: "" (best found), onednn, openblas, accelerate, builtin, gonum
+	Library   string // for cpu: "" (best found), onednn, openblas, accelerate, builtin, gonum; for cuda: "" (best found), cublaslt, builtin, or a file of cuBLASLt
 	Precision string // of the products: fp32, bf16
 	Threads   int    // goroutines that share one call's work; 0 means 1
 	Worker    int    // for cuda: the worker of this process that the engine is for, from 0 on

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/cuda/cublaslt"
 	"github.com/skein-train/skein/trainer/engine/cuda/driver"
 	"github.com/skein-train/skein/trainer/engine/cuda/kernels"
 )
@@ -36,6 +37,7 @@ type Engine struct {
 	ranges  []ranges
 	graphs  []*driver.Graph // that Record made
 	slots   slots
+	library *cublaslt.Handle // nil: products are our own
 	ropes   map[ropeKey]ropeTable
 
 	mostLogits int // that exist at once; headLogits but in tests
@@ -53,6 +55,9 @@ type Stats struct {
 	// Fallbacks are operands in bfloat16 that products and attention could not read where they lay, and that were copied first:
 	// none where a model's sizes are multiples of 8.
 	Fallbacks int
+	// Products are those that cuBLASLt made, one by one. Refused are those that it could not make, because of a matrix that does not lie at a
+	// multiple of 16 bytes or for want of an algorithm: our own kernels made them. There are none where a model's sizes are multiples of 8.
+	Products, Refused int
 }
 
 var (
@@ -87,7 +92,7 @@ func open(o engine.Options) (*Engine, error) {
 	if e.context, err = dev.Open(); err != nil {
 		return nil, err
 	}
-	if err := e.prepare(); err != nil {
+	if err := e.prepare(o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
@@ -132,7 +137,7 @@ func Check(dev driver.Device) error {
 }
 
 // prepare makes what the engine keeps in its context.
-func (e *Engine) prepare() (err error) {
+func (e *Engine) prepare(o engine.Options) (err error) {
 	e.arena.context = e.context
 	if e.stream, err = e.context.NewStream(); err != nil {
 		return err
@@ -151,17 +156,24 @@ func (e *Engine) prepare() (err error) {
 		}
 		code.Write(m.PTX)
 	}
-	e.name = fmt.Sprintf("cuda: GPU %d %s (%v) bf16", dev.Index, dev.Name, dev.Capability)
+	products, err := e.chooseProducts(o)
+	if err != nil {
+		return err
+	}
+	e.name = fmt.Sprintf("cuda: GPU %d %s (%v) bf16, %s", dev.Index, dev.Name, dev.Capability, products)
 	fmt.Fprint(code, dev.Capability)
+	if e.library != nil { // whose choice of algorithms depends on the number of processors
+		fmt.Fprint(code, products, dev.Processors)
+	}
 	s := code.Sum32()
 	e.class = engine.ClassCUDA | uint16(s^s>>12^s>>24)&0x0fff
 	return nil
 }
 
-// Name says which GPU.
+// Name says which GPU, and whose products.
 func (e *Engine) Name() string { return e.name }
 
-// Class depends on the kernels and on the GPU's capability.
+// Class depends on the kernels and on the GPU's capability; with cuBLASLt also on its version and the GPU's number of processors.
 func (e *Engine) Class() uint16 { return e.class }
 
 // Compute is BF16.
@@ -198,6 +210,9 @@ func (e *Engine) Close() error {
 	}
 	for _, g := range e.graphs {
 		errs = append(errs, g.Close())
+	}
+	if e.library != nil {
+		errs = append(errs, e.library.Close())
 	}
 	for _, m := range e.modules {
 		errs = append(errs, m.Close())

@@ -50,7 +50,7 @@ func TestSecondGPU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "cuda: GPU 1 Emulated GPU 1 (sm_80) bf16"; e.Name() != want {
+	if want := "cuda: GPU 1 Emulated GPU 1 (sm_80) bf16, own products"; e.Name() != want {
 		t.Errorf("opened %q, want %q", e.Name(), want)
 	}
 	if err := e.Close(); err != nil {

@@ -60,20 +60,22 @@ var gemms = [3]map[int]string{
 	tn: {64: "gemm_tn_64", 128: "gemm_tn_128", 256: "gemm_tn_256"},
 }
 
-// multiply queues a product. It is the one place that another library's product would go to.
-func (e *Engine) multiply(p product) { e.multiplyCut(p, cutOf(p)) }
-
-func (e *Engine) multiplyCut(p product, c cut) {
-	const depth, stages = 32, 4 // as in gemm.cu
+// multiply queues a product, with cuBLASLt if the engine has it and it takes the product.
+func (e *Engine) multiply(p product) {
 	switch {
 	case p.m == 0 || p.n == 0:
-		return
 	case p.k == 0:
 		if !p.add {
 			e.Zero(p.c)
 		}
-		return
+	case !e.multiplyByLibrary(p):
+		e.multiplyCut(p, cutOf(p))
 	}
+}
+
+// multiplyCut queues a product that is not empty, with our own kernels.
+func (e *Engine) multiplyCut(p product, c cut) {
+	const depth, stages = 32, 4 // as in gemm.cu
 	team := 128
 	if c.wide == 256 {
 		team = 256
@@ -100,17 +102,25 @@ func (e *Engine) multiplyCut(p product, c cut) {
 // how tells a kernel the way to store: see tile.h.
 func how(c engine.Buf, ld int, add bool) arg {
 	bits := 0
-	size := 4
 	if c.Type == engine.BF16 {
-		bits, size = 1, 2
+		bits = 1
 	}
-	if c.Addr%16 == 0 && ld*size%16 == 0 {
+	if inLines(c, ld) {
 		bits |= 2
 	}
 	if add {
 		bits |= 4
 	}
 	return i32(bits)
+}
+
+// inLines tells whether rows of c, ld elements apart, begin at multiples of 16 bytes.
+func inLines(c engine.Buf, ld int) bool {
+	size := 4
+	if c.Type == engine.BF16 {
+		size = 2
+	}
+	return c.Addr%16 == 0 && ld*size%16 == 0
 }
 
 // half tells a kernel that b is a BF16.

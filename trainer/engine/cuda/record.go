@@ -5,14 +5,14 @@ func (e *Engine) Record(run func() error) (replay func(), err error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	launches := e.stats.Launches
+	before := e.stats
 	g, err := e.stream.Capture(func() error {
 		if err := run(); err != nil {
 			return err
 		}
 		return e.err
 	})
-	e.stats.Launches = launches // nothing was done yet
+	e.stats.Launches, e.stats.Products = before.Launches, before.Products // nothing was done yet
 	if err != nil {
 		e.fail(err)
 		return nil, err

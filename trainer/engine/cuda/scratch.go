@@ -16,6 +16,7 @@ type slot struct {
 // slots are what the calls of an engine need.
 type slots struct {
 	left, right, weight, parts slot // products
+	workspace                  slot // products by cuBLASLt
 	q, k, v, dy, mean          slot // attention
 	logits, losses             slot // the head
 	sums                       slot // see scratch

@@ -20,25 +20,34 @@ import (
 // flags: numbers have to come out as they do on a device, so no fast-math, and a fused multiply-add only where one is written.
 var flags = []string{"-x", "c++", "-std=c++20", "-O2", "-fPIC", "-ffp-contract=off", "-DSKEIN_EMULATE"}
 
-// build compiles the emulated device once per state of its sources, for all test binaries of the machine.
-var build = sync.OnceValues(func() (string, error) {
-	compiler, err := exec.LookPath("g++")
-	if err != nil {
+// build and buildProducts compile the emulated device, and the fake cuBLASLt that computes on it, once per state of their sources,
+// for all test binaries of the machine.
+var (
+	build         = sync.OnceValues(func() (string, error) { return in(workshop.driver) })
+	buildProducts = sync.OnceValues(func() (string, error) { return in(workshop.products) })
+)
+
+// workshop is where libraries are made.
+type workshop struct{ compiler, dir, cache string }
+
+// in makes something while no other process does.
+func in(make func(workshop) (string, error)) (string, error) {
+	w := workshop{cache: os.TempDir()}
+	var err error
+	if w.compiler, err = exec.LookPath("g++"); err != nil {
 		return "", fmt.Errorf("%w: it is compiled with g++, which is not there (make setup)", errUnable)
 	}
-	dir, err := sources()
-	if err != nil {
+	if w.dir, err = sources(); err != nil {
 		return "", err
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
+	if cache, err := os.UserCacheDir(); err == nil {
+		w.cache = cache
 	}
-	cache = filepath.Join(cache, "skein", "emulated-gpu")
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	w.cache = filepath.Join(w.cache, "skein", "emulated-gpu")
+	if err := os.MkdirAll(w.cache, 0o755); err != nil {
 		return "", err
 	}
-	lock, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	lock, err := os.OpenFile(filepath.Join(w.cache, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return "", err
 	}
@@ -46,8 +55,8 @@ var build = sync.OnceValues(func() (string, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", err
 	}
-	return makeLibrary(compiler, dir, cache)
-})
+	return make(w)
+}
 
 // sources is the folder of the kernels. Tests run in their package's folder, somewhere in the module.
 func sources() (string, error) {
@@ -65,13 +74,25 @@ func sources() (string, error) {
 	}
 }
 
-// makeLibrary compiles what is not in the cache yet, as many files at once as there are processors, and links.
-func makeLibrary(compiler, dir, cache string) (string, error) {
-	headers, err := digest(glob(dir, "*.h", "emulate/*.h")...)
+func (w workshop) driver() (string, error) {
+	return w.library("libcuda", []string{"*.cu", "emulate/emulate.cpp", "emulate/libcuda.cpp"}, "-ldl")
+}
+
+func (w workshop) products() (string, error) {
+	driver, err := w.driver()
 	if err != nil {
 		return "", err
 	}
-	files := glob(dir, "*.cu", "emulate/*.cpp")
+	return w.library("libcublasLt", []string{"emulate/libcublasLt.cpp"}, driver)
+}
+
+// library compiles what is not in the cache yet, as many files at once as there are processors, and links.
+func (w workshop) library(name string, patterns []string, with string) (string, error) {
+	headers, err := digest(glob(w.dir, "*.h", "emulate/*.h")...)
+	if err != nil {
+		return "", err
+	}
+	files := glob(w.dir, patterns...)
 	objects, failures := make([]string, len(files)), make([]error, len(files))
 	var team sync.WaitGroup
 	turn := make(chan struct{}, runtime.NumCPU())
@@ -79,27 +100,28 @@ func makeLibrary(compiler, dir, cache string) (string, error) {
 		team.Go(func() {
 			turn <- struct{}{}
 			defer func() { <-turn }()
-			objects[i], failures[i] = compile(compiler, headers, f, cache)
+			objects[i], failures[i] = w.compile(headers, f)
 		})
 	}
 	team.Wait()
 	if err := errors.Join(failures...); err != nil {
 		return "", err
 	}
-	library := filepath.Join(cache, "libcuda-"+sum([]byte(strings.Join(objects, " ")))+".so")
+	parts := append(objects, with)
+	library := filepath.Join(w.cache, name+"-"+sum([]byte(strings.Join(parts, " ")))+".so")
 	return library, once(library, func(to string) *exec.Cmd {
-		return exec.Command(compiler, slices.Concat([]string{"-shared", "-o", to}, objects, []string{"-ldl"})...)
+		return exec.Command(w.compiler, slices.Concat([]string{"-shared", "-o", to}, parts)...)
 	})
 }
 
-func compile(compiler, headers, file, cache string) (object string, err error) {
+func (w workshop) compile(headers, file string) (object string, err error) {
 	state, err := digest(file)
 	if err != nil {
 		return "", err
 	}
-	object = filepath.Join(cache, filepath.Base(file)+"-"+sum([]byte(headers+state+compiler+strings.Join(flags, " ")))+".o")
+	object = filepath.Join(w.cache, filepath.Base(file)+"-"+sum([]byte(headers+state+w.compiler+strings.Join(flags, " ")))+".o")
 	return object, once(object, func(to string) *exec.Cmd {
-		return exec.Command(compiler, slices.Concat(flags, []string{"-c", file, "-o", to})...)
+		return exec.Command(w.compiler, slices.Concat(flags, []string{"-c", file, "-o", to})...)
 	})
 }
 

@@ -1,12 +1,14 @@
 // Package cudatest gives tests a GPU that is none: NVIDIA's driver interface in front of the kernels compiled for the
-// processor, see ../kernels/emulate. What the fake driver can be told is listed in libcuda.cpp.
+// processor, and cuBLASLt's over the same memory; see ../kernels/emulate. What the fakes can be told is listed in libcuda.cpp and libcublasLt.cpp.
 package cudatest
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"testing"
 
+	"github.com/skein-train/skein/trainer/engine/cuda/cublaslt"
 	"github.com/skein-train/skein/trainer/engine/cuda/driver"
 )
 
@@ -20,8 +22,20 @@ var errUnable = errors.New("no emulated GPU")
 // for it, and fails where that one refuses the sources.
 func Driver(t testing.TB) string {
 	t.Helper()
+	return file(t, driver.Path, build)
+}
+
+// Products is what engine.Options.Library has to be for a cuBLASLt that computes on Driver's GPU.
+func Products(t testing.TB) string {
+	t.Helper()
+	return cmp.Or(file(t, cublaslt.Path, buildProducts), "cublaslt")
+}
+
+// file is what a variable names where the GPU is real, else what build makes.
+func file(t testing.TB, variable string, build func() (string, error)) string {
+	t.Helper()
 	if os.Getenv(Real) != "" {
-		return os.Getenv(driver.Path)
+		return os.Getenv(variable)
 	}
 	file, err := build()
 	if errors.Is(err, errUnable) {

@@ -41,6 +41,16 @@ func (c *Context) call(s symbol, args ...uintptr) error {
 	return c.driver.call(s, args...)
 }
 
+// Do runs f on a thread on which the context is current: for a library that uses the driver by itself.
+func (c *Context) Do(f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := c.driver.call(cuCtxSetCurrent, c.handle); err != nil {
+		return err
+	}
+	return f()
+}
+
 // Memory is what the device has free and in all, in bytes.
 func (c *Context) Memory() (free, total int64, err error) {
 	var f, t uint64

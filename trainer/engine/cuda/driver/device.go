@@ -29,6 +29,9 @@ type Device struct {
 	handle int32
 }
 
+// Version is that of CUDA, which the device's driver supports at most.
+func (dev Device) Version() Version { return dev.driver.Version }
+
 // CUdevice_attribute.
 const (
 	attributeProcessors = 16

@@ -14,6 +14,8 @@ import (
 	"unsafe"
 
 	"github.com/ebitengine/purego"
+
+	"github.com/skein-train/skein/trainer/engine/cuda/internal/library"
 )
 
 // Path is the environment variable that names the file to load in place of the system's libcuda, for tests.
@@ -56,11 +58,9 @@ func Open(file string) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{Library: lib.file}
-	for s, name := range names {
-		if d.entry[s] = lib.symbol(name); d.entry[s] == 0 {
-			return nil, fmt.Errorf("%w: %s lacks %s; %s", ErrOldDriver, lib.file, name, install)
-		}
+	d := &Driver{Library: lib.File}
+	if missing := lib.Symbols(d.entry[:], names[:]); missing != "" {
+		return nil, fmt.Errorf("%w: %s lacks %s; %s", ErrOldDriver, lib.File, missing, install)
 	}
 	if err := d.call(cuInit, 0); err != nil {
 		return nil, err
@@ -93,25 +93,19 @@ func check(s symbol, r uintptr) error {
 	return nil
 }
 
-// library is an open shared object.
-type library struct {
-	handle uintptr
-	file   string
-}
-
-func loadFirst(files []string) (library, error) {
+func loadFirst(files []string) (library.Library, error) {
 	if len(files) == 0 {
-		return library{}, fmt.Errorf("%w: there is no CUDA on %s/%s", ErrNoDriver, runtime.GOOS, runtime.GOARCH)
+		return library.Library{}, fmt.Errorf("%w: there is no CUDA on %s/%s", ErrNoDriver, runtime.GOOS, runtime.GOARCH)
 	}
 	var reasons []error
 	for _, f := range files {
-		h, err := load(f)
+		l, err := library.Open(f)
 		if err == nil {
-			return library{h, f}, nil
+			return l, nil
 		}
 		reasons = append(reasons, err)
 	}
-	return library{}, &missingError{reasons}
+	return library.Library{}, &missingError{reasons}
 }
 
 // missingError says in one sentence what to do; what was tried is there for who unwraps it.

@@ -22,6 +22,9 @@ func (c *Context) NewStream() (*Stream, error) {
 	return &Stream{c, h}, nil
 }
 
+// Handle is the driver's own name of the stream, for a library that queues work by itself.
+func (s *Stream) Handle() uintptr { return s.handle }
+
 // Close drops the stream; queued work is still done.
 func (s *Stream) Close() error { return s.context.call(cuStreamDestroy, s.handle) }
 

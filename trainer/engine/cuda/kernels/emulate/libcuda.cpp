@@ -13,10 +13,10 @@
 //                               after n kernels of its own
 #include "../device.h"
 #include "emulate.h"
+#include "libcuda.h"
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -131,6 +131,8 @@ static bool block_at(Address p, size_t n) {
 	auto it = blocks.upper_bound(p);
 	return it != blocks.begin() && (--it, p + n <= it->first + it->second);
 }
+bool emulate::in_block(const void *p, size_t bytes) { return block_at((Address)p, bytes); }
+int emulate::ready() { return ::ready(); }
 static bool is_pinned(const void *p, size_t n) {
 	auto it = pinned.upper_bound((Address)p);
 	return it != pinned.begin() && (--it, (Address)p + n <= it->first + it->second);
@@ -318,7 +320,7 @@ API cuFuncSetAttribute(Function *f, int attribute, int v) {
 }
 
 // execute runs a kernel on a device, unless the device is to be lost by now.
-static Result execute(const emulate::Launch &l, int device) {
+static Result execute(const std::function<void()> &kernel, int device) {
 	static std::string seen;
 	static long until;
 	static int which; // -1: any
@@ -329,8 +331,12 @@ static Result execute(const emulate::Launch &l, int device) {
 		seen = v, until = atol(v), which = at ? atoi(at + 1) : -1;
 	}
 	if (!seen.empty() && (which < 0 || which == device) && until-- <= 0) return launch_failed;
-	emulate::run(l);
+	kernel();
 	return ok;
+}
+int emulate::queue_kernel(void *stream, std::function<void()> kernel) {
+	READY;
+	return queue((Stream *)stream, [=, device = current->device] { return execute(kernel, device); });
 }
 
 API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, Stream *s, void **params, void **) {
@@ -339,11 +345,10 @@ API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned 
 	auto values = std::make_shared<std::vector<u64>>(f->params);
 	for (int i = 0; i < f->params; i++)
 		(*values)[i] = *(const u64 *)params[i];
-	return queue(s, [=, device = current->device] {
+	return emulate::queue_kernel(s, [=] {
 		std::vector<void *> args;
 		for (u64 &v : *values) args.push_back(&v);
-		emulate::Launch l{f->kernel, args.data(), {gx, gy, gz}, bx, shared};
-		return execute(l, device);
+		emulate::run({f->kernel, args.data(), {gx, gy, gz}, bx, shared});
 	});
 }
 
