@@ -1,17 +1,27 @@
 """Times training steps of a Llama in PyTorch on a GPU: torch.compile, autocast to bfloat16, fp32 masters, fused AdamW, clipping to norm 1.
 
-  gpu_peer.py CONFIG.json STEPS
+  gpu_peer.py RUN.yaml STEPS
 
-CONFIG.json holds the section "model" of a run file as JSON, with vocab_size, and seq_len, batch_size and micro_batch_size. Prints one line of
-JSON: tokens/s of the median and the best step after three to warm up, and the peak memory in bytes. EAGER=1 leaves torch.compile out; without a
-GPU it runs on the processor, to try the script."""
+RUN.yaml is what `skein config show` prints. Prints one line of JSON: tokens/s of the median and the best step after three to warm up, and the
+peak memory in bytes. EAGER=1 leaves torch.compile out; without a GPU it runs on the processor, to try the script."""
 
-import json, os, statistics, sys, time
+import json, os, re, statistics, sys, time
 
 import torch
 import torch.nn.functional as F
 
-c, steps = json.load(open(sys.argv[1])), int(sys.argv[2])
+
+def run_file(text):
+    """The model's sizes and the batches of a run file with one key a line."""
+    value = lambda key: re.search(rf"^ *{key}: (\S+)$", text, re.M)[1]
+    keys = "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads seq_len batch_size micro_batch_size"
+    c = {key: int(value(key)) for key in keys.split()}
+    c["vocab_size"] = c["vocab_size"] or {"gpt2": 50257, "byte": 256}[value("tokenizer")]
+    c["tie_word_embeddings"] = value("tie_word_embeddings") == "true"
+    return c
+
+
+c, steps = run_file(open(sys.argv[1]).read()), int(sys.argv[2])
 device = "cuda" if torch.cuda.is_available() else "cpu"
 torch.manual_seed(1)
 V, D, H, KV, FF, T = (c[k] for k in ("vocab_size", "hidden_size", "num_attention_heads", "num_key_value_heads", "intermediate_size", "seq_len"))
