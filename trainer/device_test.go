@@ -44,11 +44,14 @@ func (d *device) Alloc(n int) engine.Buf {
 func (d *device) Upload(dst engine.Buf, src []float32)    { d.host.Upload(in(dst), src) }
 func (d *device) UploadInt32(dst engine.Buf, src []int32) { d.host.UploadInt32(in(dst), src) }
 func (d *device) Download(dst []float32, src engine.Buf)  { d.host.Download(dst, in(src)) }
+func (d *device) Set(dst engine.Buf, src []float64)       { d.host.Set(in(dst), src) }
+func (d *device) Get(dst []float64, src engine.Buf)       { d.host.Get(dst, in(src)) }
 func (d *device) Host(engine.Buf) []float32               { return nil }
 func (d *device) Zero(b engine.Buf)                       { d.host.Zero(in(b)) }
 func (d *device) Copy(dst, src engine.Buf)                { d.host.Copy(in(dst), in(src)) }
 func (d *device) Add(z, x, y engine.Buf)                  { d.host.Add(in(z), in(x), in(y)) }
-func (d *device) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
+func (d *device) Mix(z engine.Buf, a engine.Scalar, x engine.Buf, b engine.Scalar, y engine.Buf) {
+	a.At, b.At = in(a.At), in(b.At)
 	d.host.Mix(in(z), a, in(x), b, in(y))
 }
 func (d *device) Refresh(w *engine.Weight, uses int) { d.host.Refresh(inside(w), uses) }
@@ -95,8 +98,12 @@ func (d *device) SwiGLUGrad(dgu, dy, gu engine.Buf, n, f int) {
 func (d *device) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engine.Buf, n int, l engine.Loss) {
 	d.host.Head(in(loss), in(dx), in(dw), in(x), inside(w), in(targets), n, l)
 }
-func (d *device) SumSquares(x engine.Buf) float64 { return d.host.SumSquares(in(x)) }
+func (d *device) Normalise(x engine.Buf, floor float64) { d.host.Normalise(in(x), floor) }
+func (d *device) Clip(step, x, guard engine.Buf, limit float64) {
+	d.host.Clip(in(step), in(x), in(guard), limit)
+}
 func (d *device) AdamW(p, g, m, v engine.Buf, decay [][2]int, s engine.AdamW) {
+	s.Step = in(s.Step)
 	d.host.AdamW(in(p), in(g), in(m), in(v), decay, s)
 }
 

@@ -27,10 +27,14 @@ func (r *Replica) look(params gradients.Vec) (*outer, error) {
 	}
 	r.engine.Upload(r.outer.params, params)
 	for _, p := range r.outer.losses {
-		p.Refresh(1)
+		if err := p.Refresh(1); err != nil {
+			return nil, err
+		}
 	}
 	if r.outer.sample != nil {
-		r.outer.sample.Refresh(1)
+		if err := r.outer.sample.Refresh(1); err != nil {
+			return nil, err
+		}
 	}
 	return r.outer, nil
 }
@@ -72,7 +76,9 @@ func (r *Replica) validate(o *outer, at, size int) (float64, error) {
 		if p, err = graph.Loss(r.engine, r.shape(size), o.params, r.arena); err != nil {
 			return 0, err
 		}
-		p.Refresh(1)
+		if err := p.Refresh(1); err != nil {
+			return 0, err
+		}
 		o.losses[size] = p
 	}
 	for i := range size {

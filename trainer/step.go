@@ -27,15 +27,13 @@ func (r *Replica) Begin(seat shards.Seat) error {
 
 // Step takes one inner step over batch_size sequences: gradients of all micro-batches, clipping, one update. loss is the mean
 // over the batch in nats a token, before the update. On an error, and when ctx ends, parameters, optimizer and position in
-// the data are as before, unless the error is Err: then there is no replica any more.
+// the data are as before, unless the error is Err: then there is no replica any more. An engine that queues its work is waited for
+// once, at the end: the next micro-batch is read while the last one is computed.
 func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
 	if r.seat.Count < uint64(r.options.BatchSize) {
 		return 0, fmt.Errorf("trainer: step %d: %w", r.step, ErrSeatSpent)
 	}
-	loss, err = r.backward(ctx)
-	if err == nil && r.inner != nil {
-		err = r.update()
-	}
+	loss, err = r.learn(ctx)
 	if failed := r.Err(); failed != nil {
 		err = failed // the rest follows from it
 	}
@@ -49,28 +47,42 @@ func (r *Replica) Step(ctx context.Context) (loss float64, err error) {
 	return loss, nil
 }
 
-// backward leaves the batch's mean gradient in r.grads and returns its mean loss.
-func (r *Replica) backward(ctx context.Context) (loss float64, err error) {
+// learn leaves the batch's mean gradient in r.grads, takes the update and returns the mean loss. The update refuses what is not
+// finite by itself, loss or gradient; an infinite loss says more than the gradient that comes of it.
+func (r *Replica) learn(ctx context.Context) (loss float64, err error) {
 	micros := r.options.BatchSize / r.options.MicroBatchSize
-	r.train.Pass.Scale = 1 / float32(micros)
-	_ = r.part(Event{Op: "refresh"}, func() error { r.train.Refresh(micros); return nil })
-	for i := range micros {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		if err := r.part(Event{Op: "data"}, func() error { return r.load(r.seat.Start + uint64(i*r.options.MicroBatchSize)) }); err != nil {
-			return 0, err
-		}
-		r.train.Pass.Accumulate = i > 0
-		if err := r.train.Run(); err != nil {
-			return 0, err
-		}
-		loss += r.train.Loss() / float64(micros)
+	if err := r.backward(ctx, micros); err != nil {
+		return 0, err
 	}
+	if r.inner != nil {
+		err = r.update()
+	}
+	loss = r.train.Loss() / float64(micros)
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return 0, fmt.Errorf("the loss is %g; a lower inner lr or a longer warm-up may help", loss)
 	}
-	return loss, nil
+	return loss, err
+}
+
+// backward queues all micro-batches: their mean gradient goes to r.grads.
+func (r *Replica) backward(ctx context.Context, micros int) error {
+	r.train.Pass.Scale = 1 / float32(micros)
+	if err := r.part(Event{Op: "refresh"}, func() error { return r.train.Refresh(micros) }); err != nil {
+		return err
+	}
+	for i := range micros {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.part(Event{Op: "data"}, func() error { return r.load(r.seat.Start + uint64(i*r.options.MicroBatchSize)) }); err != nil {
+			return err
+		}
+		r.train.Pass.Accumulate = i > 0
+		if err := r.train.Run(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // load feeds one micro-batch from stream position start on.

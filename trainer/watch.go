@@ -37,6 +37,6 @@ func (r *Replica) update() error {
 	}
 	e.Bytes += 8 * int64(r.grads.Len)
 	return r.part(e, func() error {
-		return r.inner.Step(r.params, r.grads, r.schedule(r.step)*r.rewarm.factor(r.step))
+		return r.inner.Step(r.params, r.grads, r.train.LossAt(), r.schedule(r.step)*r.rewarm.factor(r.step))
 	})
 }

@@ -8,33 +8,22 @@ package engine
 // Type is what the elements of a Buf are.
 type Type uint8
 
-// The types. BF16 is the upper half of an F32, rounded to nearest, ties to even; a NaN stays one.
+// The types. BF16 is the upper half of an F32, rounded to nearest, ties to even; a NaN stays one. F64 is for scalars: Set, Get
+// and the calls that say so take it, no others.
 const (
 	F32 Type = iota
 	BF16
+	F64
 )
 
 // Words is the number of 4-byte words that n elements take.
 func (t Type) Words(n int) int {
-	if t == BF16 {
-		return (n + 1) / 2
-	}
-	return n
+	return (n*int(t.size()) + 3) / 4
 }
 
-func (t Type) size() uintptr {
-	if t == BF16 {
-		return 2
-	}
-	return 4
-}
+func (t Type) size() uintptr { return [...]uintptr{4, 2, 8}[t] }
 
-func (t Type) String() string {
-	if t == BF16 {
-		return "bf16"
-	}
-	return "fp32"
-}
+func (t Type) String() string { return [...]string{"fp32", "bf16", "fp64"}[t] }
 
 // Buf is a block of engine memory. Its elements are of Type, or int32 where a kernel says so (such a Buf has Type F32). Addr
 // is opaque to everybody but the engine: on a device it is no host address. A Buf is never freed by itself; the engine's
@@ -77,14 +66,7 @@ type Attention struct {
 type Loss struct {
 	Scale      float32 // factor on all gradients: 1 / micro-batches
 	Z          float32 // coefficient of the z-loss Z·lse² (Chowdhery et al. 2022, arXiv 2204.02311, section 5), 0: none
-	Accumulate bool    // the weight's gradient is added to what is there
-}
-
-// AdamW holds the scalars of one decoupled-weight-decay Adam step (Loshchilov & Hutter 2019), torch.optim.AdamW's formula.
-type AdamW struct {
-	LR, Beta1, Beta2, Eps, WeightDecay float64 // what is worked out from them once a step should not be off by the rounding of .9
-	Scale                              float32 // the gradient is multiplied by this first (clipping, accumulation)
-	Count                              int     // steps done, this one included: bias corrections are 1−β^Count
+	Accumulate bool    // loss and the weight's gradient are added to what is there
 }
 
 // Engine runs kernels. Calls are executed in order; unless stated, outputs are overwritten and must not overlap inputs.
@@ -93,7 +75,7 @@ type AdamW struct {
 //
 // Types: where Compute is BF16, activations and their gradients (x, y, dx, dy, qkv, gu) may be F32 or BF16, each as its Buf
 // says; else they are F32. Kernels compute in F32 and round what they store. Products read their operands as Compute says, rounding where needed, and sum in F32.
-// Everything else is F32: parameters, their gradients, moments, rstd, lse, loss.
+// The loss and what Scalars read are F64. Everything else is F32: parameters, their gradients, moments, rstd, lse.
 type Engine interface {
 	// Name says what was chosen, for people: "cpu: oneDNN 2.6 fp32, AVX-512 kernels, 1 thread".
 	Name() string
@@ -109,6 +91,9 @@ type Engine interface {
 	Upload(dst Buf, src []float32)
 	UploadInt32(dst Buf, src []int32)
 	Download(dst []float32, src Buf)
+	// Set and Get are Upload and Download of scalars, F64.
+	Set(dst Buf, src []float64)
+	Get(dst []float64, src Buf)
 	// Host returns F32 memory as a slice where the host can address it, else nil: a way to spare copies, never to need them.
 	Host(b Buf) []float32
 
@@ -117,8 +102,8 @@ type Engine interface {
 	Copy(dst, src Buf)
 	// Add: z = x + y; z may be x or y.
 	Add(z, x, y Buf)
-	// Mix: z = a·x + b·y in F32; z may be x or y.
-	Mix(z Buf, a float32, x Buf, b float32, y Buf)
+	// Mix: z = a·x + b·y in F32, a and b rounded to it; z may be x or y.
+	Mix(z Buf, a Scalar, x Buf, b Scalar, y Buf)
 
 	// MatMul: C[m,n] = op(A)·op(B) + (accumulate ? C : 0), all F32 whatever Compute says. op(A) is [m,k]: A is stored [m,k],
 	// or [k,m] if transA; op(B) is [k,n]: B is stored [k,n], or [n,k] if transB. Rows are contiguous (no padding).
@@ -163,12 +148,15 @@ type Engine interface {
 	SwiGLUGrad(dgu, dy, gu Buf, n, f int)
 
 	// Head is the output projection together with the loss: the logits x·wᵀ [N,Out] exist for a few rows at a time only.
-	// loss[0] = mean over rows of lse − logit[target] (nats, without the z-loss), x [N,In], targets int32[N]. If dx is not
+	// loss, one F64, = mean over rows of lse − logit[target] (nats, without the z-loss, rounded to F32), x [N,In], targets int32[N]. If dx is not
 	// empty, dx [N,In] and dw [Out,In] become the gradients of Scale·(loss + Z·mean(lse²)); dx may be x.
 	Head(loss, dx, dw, x Buf, w *Weight, targets Buf, n int, l Loss)
 
-	// SumSquares: the sum of x², accumulated in float64 over fixed blocks.
-	SumSquares(x Buf) float64
+	// Normalise: x ← x/(‖x‖ + floor), the norm from squares added up in float64 over fixed blocks.
+	Normalise(x Buf, floor float64)
+	// Clip: step[0] = ClipScale(‖x‖, limit). Where the norm or the F64 guard[0] is not finite, all of step becomes NaN, so that
+	// whatever reads a scalar of it changes nothing; guard may be empty.
+	Clip(step, x, guard Buf, limit float64)
 	// AdamW updates parameters p and moments m, v in place from gradient g. decay holds a 1 where weight decay applies
 	// and a 0 elsewhere, as ranges: [lo,hi) pairs of p that decay, ascending and apart.
 	AdamW(p, g, m, v Buf, decay [][2]int, s AdamW)

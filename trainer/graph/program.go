@@ -29,22 +29,23 @@ type Program struct {
 	Pass   ops.Pass
 	tokens engine.Buf // int32 [Batch·Time], inputs
 	target engine.Buf // int32 [Batch·Time], of Train and Loss
-	loss   engine.Buf // one element, of Train and Loss
+	loss   engine.Buf // one F64, of Train and Loss
 	logits engine.Buf // [V], of Sample
 
-	engine  engine.Engine
-	vm      gorgonia.VM
-	replays map[variant]func() // of runs that the engine has taken down; nil: of one that was made, and can be
-	weights []*engine.Weight
-	memory  int // words of arena in use
-	results int // words of all results of ops, if none shared memory
+	engine    engine.Engine
+	vm        gorgonia.VM
+	runs      map[variant]*engine.Pass
+	refreshes map[int]*engine.Pass // by uses
+	weights   []*engine.Weight
+	memory    int // words of arena in use
+	results   int // words of all results of ops, if none shared memory
 }
 
 // Train builds the program that computes loss and gradients of a micro-batch. params and grads are flat, in Layout order.
 func Train(e engine.Engine, s Shape, params, grads engine.Buf, a *Arena) (*Program, error) {
 	return build(e, a, func(b *ops.Builder, p *Program) error {
 		w := newWeights(b, s, params, grads)
-		p.tokens, p.target, p.loss = e.Alloc(s.tokens()), e.Alloc(s.tokens()), e.Alloc(1)
+		p.tokens, p.target, p.loss = e.Alloc(s.tokens()), e.Alloc(s.tokens()), engine.Scalars(e, 1)
 		loss := lossOf(b, s, w, p)
 		return b.Gradients(loss, w.all)
 	})
@@ -53,7 +54,7 @@ func Train(e engine.Engine, s Shape, params, grads engine.Buf, a *Arena) (*Progr
 // Loss builds the program that computes the loss of a micro-batch.
 func Loss(e engine.Engine, s Shape, params engine.Buf, a *Arena) (*Program, error) {
 	return build(e, a, func(b *ops.Builder, p *Program) error {
-		p.tokens, p.target, p.loss = e.Alloc(s.tokens()), e.Alloc(s.tokens()), e.Alloc(1)
+		p.tokens, p.target, p.loss = e.Alloc(s.tokens()), e.Alloc(s.tokens()), engine.Scalars(e, 1)
 		lossOf(b, s, newWeights(b, s, params, engine.Buf{}), p)
 		return nil
 	})
@@ -86,10 +87,13 @@ func (p *Program) Feed(tokens, targets []int32) {
 func (p *Program) Weights() []*engine.Weight { return p.weights }
 
 // Refresh readies the parameters for uses runs. It has to follow every change of them.
-func (p *Program) Refresh(uses int) {
-	for _, w := range p.weights {
-		p.engine.Refresh(w, uses)
-	}
+func (p *Program) Refresh(uses int) error {
+	return p.pass(of(p.refreshes, uses), func() error {
+		for _, w := range p.weights {
+			p.engine.Refresh(w, uses)
+		}
+		return nil
+	})
 }
 
 // variant is what the calls of a run depend on.
@@ -98,28 +102,29 @@ type variant struct {
 	scale      float32
 }
 
-// Run executes the program. On an engine that can take down calls (engine.Recorder) the second run of a variant is taken down, and that
-// and all later ones are replays, unless somebody watches.
+// Run executes the program: its calls are a pass (engine.Pass), unless somebody watches.
 func (p *Program) Run() error {
-	recorder, ok := p.engine.(engine.Recorder)
-	if !ok || p.Pass.Watch != nil || p.logits.Len > 0 { // a sample's calls depend on its row
-		return p.run()
+	if p.Pass.Watch != nil || p.logits.Len > 0 { // a sample's calls depend on its row
+		return p.pass(new(engine.Pass), p.run)
 	}
-	v := variant{p.Pass.Accumulate, p.Pass.Scale}
-	replay, known := p.replays[v]
-	switch {
-	case !known:
-		p.replays[v] = nil
-		return p.run()
-	case replay == nil:
-		var err error
-		if replay, err = recorder.Record(p.run); err != nil {
-			return fmt.Errorf("graph: record: %w", err)
-		}
-		p.replays[v] = replay
+	return p.pass(of(p.runs, variant{p.Pass.Accumulate, p.Pass.Scale}), p.run)
+}
+
+func (p *Program) pass(pass *engine.Pass, run func() error) error {
+	if err := pass.Run(p.engine, run); err != nil {
+		return fmt.Errorf("graph: %w", err)
 	}
-	replay()
 	return nil
+}
+
+// of is the pass of that key.
+func of[K comparable](passes map[K]*engine.Pass, key K) *engine.Pass {
+	p := passes[key]
+	if p == nil {
+		p = new(engine.Pass)
+		passes[key] = p
+	}
+	return p
 }
 
 // run makes the calls, one by one.
@@ -128,17 +133,21 @@ func (p *Program) run() error {
 	err := p.vm.RunAll()
 	p.vm.Reset()
 	if err != nil {
-		return fmt.Errorf("graph: run: %w", err)
+		return fmt.Errorf("run: %w", err)
 	}
 	return nil
 }
 
-// Loss is the mean of the last run in nats a token.
+// Loss is the mean of the last run in nats a token, and of those before it whose sum it was added to (Pass.Accumulate). It waits
+// for the run's end.
 func (p *Program) Loss() float64 {
-	var l [1]float32
-	p.engine.Download(l[:], p.loss)
-	return float64(l[0])
+	var l [1]float64
+	p.engine.Get(l[:], p.loss)
+	return l[0]
 }
+
+// LossAt is where the engine keeps Loss, one F64.
+func (p *Program) LossAt() engine.Buf { return p.loss }
 
 // Logits copies the last run's logits to dst [V].
 func (p *Program) Logits(dst []float32) { p.engine.Download(dst, p.logits) }
@@ -154,7 +163,7 @@ const salts = 8
 func build(e engine.Engine, a *Arena, compose func(*ops.Builder, *Program) error) (*Program, error) {
 	var err error
 	for salt := range salts {
-		p := &Program{engine: e, replays: map[variant]func(){}}
+		p := &Program{engine: e, runs: map[variant]*engine.Pass{}, refreshes: map[int]*engine.Pass{}}
 		b := ops.NewBuilder(e, &p.Pass, salt)
 		if err := compose(b, p); err != nil {
 			return nil, fmt.Errorf("graph: %w", err)

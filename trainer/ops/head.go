@@ -7,7 +7,7 @@ import (
 )
 
 // Head is the output projection w [V, D] of x [N, D] with the loss on top: the mean over rows of −log softmax(x·wᵀ)[target],
-// in nats, targets int32 [N], written to loss (one element). The logits exist for a few rows at a time, so the gradients
+// in nats, targets int32 [N], written to loss (one F64), or added to it (Pass.Accumulate). The logits exist for a few rows at a time, so the gradients
 // of x and w, times Pass.Scale and with the z-loss of coefficient z, are made in the same go; the gradient op runs nothing.
 func (b *Builder) Head(x *gorgonia.Node, w *Param, targets *gorgonia.Node, loss engine.Buf, z float32) *gorgonia.Node {
 	n, d := x.Shape()[0], x.Shape()[1]

@@ -37,7 +37,7 @@ const benchVocab = 5
 func newBench(t *testing.T) *bench {
 	e := reference.New()
 	t.Cleanup(func() { _ = e.Close() })
-	b := &bench{T: t, e: e, loss: e.Alloc(1)}
+	b := &bench{T: t, e: e, loss: engine.Scalars(e, 1)}
 	b.pass.Scale = 1
 	b.Builder = NewBuilder(e, &b.pass, 0)
 	b.ids = b.int32s("ids", benchIDs)
@@ -111,7 +111,9 @@ func (b *bench) run() float64 {
 		b.Fatal(err)
 	}
 	b.vm.Reset()
-	return float64(b.e.Host(b.loss)[0])
+	var loss [1]float64
+	b.e.Get(loss[:], b.loss)
+	return loss[0]
 }
 
 // check compares loss and gradients with those of f, a float64 model of the parameters in the order they were made, under

@@ -4,7 +4,7 @@ import "fmt"
 
 // Pass is what one run of a program needs to know beyond its inputs. The owner of the program sets it before each run.
 type Pass struct {
-	Accumulate bool    // parameter gradients are added to what is there (later micro-batches) instead of overwriting it
+	Accumulate bool    // loss and parameter gradients are added to what is there (later micro-batches) instead of overwriting it
 	Scale      float32 // factor on the gradient of the loss: 1 / micro-batches, so that gradients become a batch's mean
 	Row        int     // the row that LastRow picks
 

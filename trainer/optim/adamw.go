@@ -9,7 +9,7 @@ import (
 type adamW struct {
 	first, second engine.Buf // those tensors end to end
 	stretches     []stretch
-	config        Config
+	config        engine.AdamW
 	engine        engine.Engine
 }
 
@@ -19,9 +19,10 @@ type stretch struct {
 	decay      [][2]int // ranges that weight decay applies to, counted from lo, neighbours merged
 }
 
-func newAdamW(e engine.Engine, tensors []gradients.Tensor, c Config) *adamW {
+func newAdamW(e engine.Engine, tensors []gradients.Tensor, c Config, s scalars) *adamW {
 	stretches, n := stretchesOf(tensors)
-	return &adamW{first: e.Alloc(n), second: e.Alloc(n), stretches: stretches, config: c, engine: e}
+	config := engine.AdamW{Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps, WeightDecay: c.WeightDecay, Step: s.step.Slice(0, engine.StepScalars)}
+	return &adamW{first: e.Alloc(n), second: e.Alloc(n), stretches: stretches, config: config, engine: e}
 }
 
 // stretchesOf merges neighbours; n is the number of elements in all.
@@ -52,13 +53,9 @@ func (a *adamW) moments() []Moment { return []Moment{{Buf: a.first}, {Buf: a.sec
 
 func (a *adamW) flops() int64 { return 14 * int64(a.first.Len) }
 
-func (a *adamW) update(params, grads engine.Buf, s step) {
-	scalars := engine.AdamW{
-		LR: s.lr, Beta1: a.config.Beta1, Beta2: a.config.Beta2, Eps: a.config.Eps,
-		WeightDecay: a.config.WeightDecay, Scale: float32(s.scale), Count: int(s.count),
-	}
+func (a *adamW) update(params, grads engine.Buf) {
 	for _, t := range a.stretches {
 		p, g, end := params.Slice(t.lo, t.hi), grads.Slice(t.lo, t.hi), t.at+t.hi-t.lo
-		a.engine.AdamW(p, g, a.first.Slice(t.at, end), a.second.Slice(t.at, end), t.decay, scalars)
+		a.engine.AdamW(p, g, a.first.Slice(t.at, end), a.second.Slice(t.at, end), t.decay, a.config)
 	}
 }

@@ -88,7 +88,7 @@ func (g golden) replay(t *testing.T, e engine.Engine) {
 	params, grads := upload(e, g.Params...), e.Alloc(len(g.Params))
 	for i, s := range g.Steps {
 		e.Upload(grads, s.Grads)
-		if err := o.Step(params, grads, s.LR); err != nil {
+		if err := o.Step(params, grads, none, s.LR); err != nil {
 			t.Fatal(err)
 		}
 		worst, at := 0.0, 0

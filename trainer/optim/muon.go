@@ -26,15 +26,16 @@ type muon struct {
 	momentum   engine.Buf // B of all matrices end to end
 	matrices   []matrix
 	orthogonal *orthogonaliser
-	config     Config
+	old        float64 // μ
+	scalars    scalars
 	engine     engine.Engine
 }
 
 // matrix is a tensor [rows, cols] at lo in the parameters and at at in the momentum.
 type matrix struct{ rows, cols, lo, at int }
 
-func newMuon(e engine.Engine, tensors []gradients.Tensor, c Config) *muon {
-	m, n := &muon{config: c, engine: e}, 0
+func newMuon(e engine.Engine, tensors []gradients.Tensor, c Config, s scalars) *muon {
+	m, n := &muon{old: c.Momentum, scalars: s, engine: e}, 0
 	for _, t := range tensors {
 		m.matrices = append(m.matrices, matrix{t.Shape[0], t.Shape[1], t.Off, n})
 		n += t.Len()
@@ -52,9 +53,8 @@ func (m *muon) flops() (sum int64) {
 	return sum
 }
 
-func (m *muon) update(params, grads engine.Buf, s step) {
-	old, fresh := float32(m.config.Momentum), float32((1-m.config.Momentum)*s.scale)
-	keep := float32(1 - s.lr*m.config.WeightDecay)
+func (m *muon) update(params, grads engine.Buf) {
+	old, fresh := engine.Number(m.old), m.scalars.at(engine.StepScale, 1-m.old)
 	for _, t := range m.matrices {
 		n := t.rows * t.cols
 		w, g, b := params.Slice(t.lo, t.lo+n), grads.Slice(t.lo, t.lo+n), m.momentum.Slice(t.at, t.at+n)
@@ -62,6 +62,6 @@ func (m *muon) update(params, grads engine.Buf, s step) {
 		m.engine.Mix(b, old, b, fresh, g)
 		m.engine.Mix(x, old, b, fresh, g)
 		m.orthogonal.run(t.rows, t.cols)
-		m.engine.Mix(w, keep, w, float32(-s.lr*rmsOfAdamW*math.Sqrt(float64(max(t.rows, t.cols)))), x)
+		m.engine.Mix(w, m.scalars.at(muonKeep, 1), w, m.scalars.at(muonRate, math.Sqrt(float64(max(t.rows, t.cols)))), x)
 	}
 }

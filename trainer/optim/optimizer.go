@@ -50,20 +50,18 @@ type Optimizer struct {
 	engine  engine.Engine
 	rules   []rule
 	moments []Moment
+	scalars scalars
+	passes  map[operands]*engine.Pass
 }
+
+// operands are what the calls of a step depend on, but for numbers in engine memory.
+type operands struct{ params, grads, guard engine.Buf }
 
 // rule is how some of the tensors are updated.
 type rule interface {
 	moments() []Moment
-	update(params, grads engine.Buf, s step)
+	update(params, grads engine.Buf)
 	flops() int64
-}
-
-// step is what every rule is told about one step.
-type step struct {
-	lr    float64
-	scale float64 // the gradient is multiplied by this first
-	count uint64  // steps done, this one included
 }
 
 // Moment is one vector of the state: running means of gradients or of their squares, of some tensors end to end.
@@ -78,12 +76,12 @@ func New(e engine.Engine, l gradients.Layout, hidden func(gradients.Tensor) bool
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	o := &Optimizer{config: c, engine: e}
+	o := &Optimizer{config: c, engine: e, scalars: newScalars(e), passes: map[operands]*engine.Pass{}}
 	if c.Kind == "adamw" {
-		o.rules = []rule{newAdamW(e, l, c)}
+		o.rules = []rule{newAdamW(e, l, c, o.scalars)}
 	} else {
 		matrices, others := split(l, hidden)
-		o.rules = []rule{newMuon(e, matrices, c), newAdamW(e, others, c)}
+		o.rules = []rule{newMuon(e, matrices, c, o.scalars), newAdamW(e, others, c, o.scalars)}
 	}
 	for _, r := range o.rules {
 		o.moments = append(o.moments, r.moments()...)
@@ -104,17 +102,28 @@ func split(l gradients.Layout, first func(gradients.Tensor) bool) (yes, no []gra
 }
 
 // Step does one update of params by grads at learning rate lr. The gradient counts as if it had been clipped to the
-// global norm first; grads stays as it is. It refuses, changing nothing, when the gradient holds an infinity or is no number.
-func (o *Optimizer) Step(params, grads engine.Buf, lr float64) error {
-	norm := math.Sqrt(o.engine.SumSquares(grads))
-	if math.IsNaN(norm) || math.IsInf(norm, 0) {
-		return fmt.Errorf("%s: %w, its norm is %g; a lower inner lr or a longer warm-up may help", o.config.Kind, ErrNotFinite, norm)
+// global norm first; grads stays as it is. It refuses, changing nothing, when the gradient or guard, an F64, holds an infinity or is
+// no number; guard may be empty. All calls on the engine are one pass (engine.Pass); the wait for its outcome comes at the end.
+func (o *Optimizer) Step(params, grads, guard engine.Buf, lr float64) error {
+	o.scalars.set(o.engine, o.config, lr, o.Count+1)
+	key := operands{params, grads, guard}
+	if o.passes[key] == nil {
+		o.passes[key] = new(engine.Pass)
+	}
+	err := o.passes[key].Run(o.engine, func() error {
+		o.engine.Clip(o.scalars.step, grads, guard, o.config.GradClip)
+		for _, r := range o.rules {
+			r.update(params, grads)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.config.Kind, err)
+	}
+	if math.IsNaN(o.scalars.scale(o.engine)) {
+		return fmt.Errorf("%s: %w; a lower inner lr or a longer warm-up may help", o.config.Kind, ErrNotFinite)
 	}
 	o.Count++
-	s := step{lr: lr, scale: ClipScale(norm, o.config.GradClip), count: o.Count}
-	for _, r := range o.rules {
-		r.update(params, grads, s)
-	}
 	return nil
 }
 
@@ -136,13 +145,4 @@ func (o *Optimizer) Reset() {
 		o.engine.Zero(m.Buf)
 	}
 	o.Count = 0
-}
-
-// ClipScale is the factor that brings a gradient of that norm down to limit: limit / (norm + 1e-6), as
-// torch.nn.utils.clip_grad_norm_ has it, 1 if the norm is within the limit or limit is 0.
-func ClipScale(norm, limit float64) float64 {
-	if limit == 0 || norm <= limit {
-		return 1
-	}
-	return limit / (norm + 1e-6)
 }

@@ -1,10 +1,6 @@
 package optim
 
-import (
-	"math"
-
-	"github.com/skein-train/skein/trainer/engine"
-)
+import "github.com/skein-train/skein/trainer/engine"
 
 // The quintic of Muon's Newton–Schulz iteration, σ ← a·σ + b·σ³ + c·σ⁵ on every singular value, and how often it is
 // applied. The coefficients were chosen for a steep slope at 0 (Jordan et al. 2024): singular values need not become 1, about
@@ -46,16 +42,16 @@ func (o *orthogonaliser) run(rows, cols int) {
 	side, tall := min(rows, cols), rows > cols
 	x, y := o.x.Slice(0, rows*cols), o.y.Slice(0, rows*cols)
 	gram, square := o.gram.Slice(0, side*side), o.square.Slice(0, side*side)
-	o.engine.Mix(x, float32(1/(math.Sqrt(o.engine.SumSquares(x))+normFloor)), x, 0, x)
+	o.engine.Normalise(x, normFloor)
 	for range quinticSteps {
 		o.engine.MatMul(gram, x, x, tall, !tall, side, side, max(rows, cols), false)
 		o.engine.MatMul(square, gram, gram, false, true, side, side, side, false)
-		o.engine.Mix(gram, quinticB, gram, quinticC, square)
+		o.engine.Mix(gram, engine.Number(quinticB), gram, engine.Number(quinticC), square)
 		if tall {
 			o.engine.MatMul(y, x, gram, false, false, rows, cols, side, false)
 		} else {
 			o.engine.MatMul(y, gram, x, false, false, rows, cols, side, false)
 		}
-		o.engine.Mix(x, quinticA, x, 1, y)
+		o.engine.Mix(x, engine.Number(quinticA), x, engine.Number(1), y)
 	}
 }

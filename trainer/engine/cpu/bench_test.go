@@ -53,7 +53,7 @@ func products(b *testing.B, e engine.Engine, s shape, name string) {
 		measure(b, name+"/"+w.name+"/dw", "GFLOP/s", 2*s.n*w.in*w.out, func() { e.MatMul(weight, y, x, true, false, w.out, w.in, s.n, true) })
 	}
 	x, weight, dw := e.Alloc(s.n*s.d), e.Alloc(s.vocab*s.d), e.Alloc(s.vocab*s.d)
-	loss, ids := e.Alloc(1), e.Alloc(s.n)
+	loss, ids := engine.Scalars(e, 1), e.Alloc(s.n)
 	measure(b, name+"/head and loss", "GFLOP/s", 6*s.n*s.vocab*s.d, func() {
 		e.Head(loss, x, dw, x, &engine.Weight{Master: weight, Out: s.vocab, In: s.d}, ids, s.n, engine.Loss{Scale: 1})
 	})
@@ -75,6 +75,7 @@ func rows(b *testing.B, e engine.Engine, s shape) {
 	ids, table := e.Alloc(s.n), e.Alloc(s.vocab*s.d)
 	params := 2*s.vocab*s.d + 4*(4*s.d*s.d+3*s.d*s.ff)
 	p, g, m, v := e.Alloc(params), e.Alloc(params), e.Alloc(params), e.Alloc(params)
+	step := engine.Scalars(e, engine.StepScalars)
 	measure(b, s.name+"/add", "GB/s", 12*nd, func() { e.Add(z, x, y) })
 	measure(b, s.name+"/rmsnorm", "GB/s", 8*nd, func() { e.RMSNorm(y, r, x, w, s.n, s.d, 1e-5) })
 	measure(b, s.name+"/rmsnorm gradient", "GB/s", 16*nd, func() { e.RMSNormGrad(z, w, y, x, w, r, z, s.n, s.d) })
@@ -82,9 +83,10 @@ func rows(b *testing.B, e engine.Engine, s shape) {
 	measure(b, s.name+"/swiglu gradient", "GB/s", 20*nf, func() { e.SwiGLUGrad(dgu, h, gu, s.n, s.ff) })
 	measure(b, s.name+"/embed", "GB/s", 8*nd, func() { e.Embed(y, table, ids, s.n, s.d) })
 	measure(b, s.name+"/embed gradient", "GB/s", 12*nd, func() { e.EmbedGrad(table, y, ids, s.n, s.d) })
-	measure(b, s.name+"/sum of squares", "GB/s", 4*params, func() { e.SumSquares(g) })
+	measure(b, s.name+"/clip", "GB/s", 4*params, func() { e.Clip(step, g, engine.Buf{}, 1) })
+	e.Set(step, []float64{1, 1e-3, 0.5, 0.5})
 	measure(b, s.name+"/adamw", "GB/s", 28*params, func() {
-		e.AdamW(p, g, m, v, [][2]int{{0, params}}, engine.AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Scale: 1, Count: 9})
+		e.AdamW(p, g, m, v, [][2]int{{0, params}}, engine.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Step: step})
 	})
 }
 

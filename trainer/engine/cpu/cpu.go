@@ -32,7 +32,7 @@ type Engine struct {
 	job     job
 	right   scratch   // the packed factor of a product, which all workers read
 	sums    scratch   // what tasks add up apart
-	squares []float64 // the same for SumSquares
+	squares []float64 // of blocks, see sumSquares
 
 	head             engine.Weight // Head's, where it came without a form
 	logits, narrowed scratch       // a block of Head's rows, as F32 and as BF16

@@ -1,6 +1,9 @@
 package cpu
 
-import "github.com/skein-train/skein/trainer/engine"
+import (
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/internal/hostmem"
+)
 
 // Add: z = x + y.
 func (e *Engine) Add(z, x, y engine.Buf) {
@@ -12,8 +15,12 @@ func (e *Engine) Add(z, x, y engine.Buf) {
 	})
 }
 
-// Mix: z = a·x + b·y.
-func (e *Engine) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
+// Mix: z = s·x + t·y.
+func (e *Engine) Mix(z engine.Buf, s engine.Scalar, x engine.Buf, t engine.Scalar, y engine.Buf) {
+	a, b, ok := hostmem.Factors(s, t)
+	if !ok {
+		return
+	}
 	zs, xs, ys := e.view(z), e.view(x), e.view(y)
 	e.elements(z.Len, func(tmp pieces, at, n int) {
 		out := zs.room(at, n, tmp[0])

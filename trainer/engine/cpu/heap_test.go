@@ -79,13 +79,14 @@ func everyKernel(e engine.Engine, d int) func() {
 	x, residual, wide, norm, rstd, lse := buf(n*d, act), e.Alloc(n*d), buf(3*n*d, act), e.Alloc(2*d), e.Alloc(n*2*heads), e.Alloc(n*heads)
 	w, dw := &engine.Weight{Master: e.Alloc(3 * d * d), Out: 3 * d, In: d}, e.Alloc(3*d*d)
 	often := &engine.Weight{Master: w.Master, Out: w.Out, In: w.In}
-	head, dhead, ids, loss := &engine.Weight{Master: e.Alloc(vocab * d), Out: vocab, In: d}, e.Alloc(vocab*d), e.Alloc(n), e.Alloc(1)
+	head, dhead, ids, loss := &engine.Weight{Master: e.Alloc(vocab * d), Out: vocab, In: d}, e.Alloc(vocab*d), e.Alloc(n), engine.Scalars(e, 1)
+	step, scalars := engine.Scalars(e, engine.StepScalars), []float64{1, 1e-3, 0.5, 0.5}
 	decay := [][2]int{{0, d}, {2 * d, 3 * d}}
 	return func() {
 		e.Zero(residual)
 		e.Copy(x, residual)
 		e.Add(x, x, x)
-		e.Mix(residual, 1, residual, 2, residual)
+		e.Mix(residual, engine.Number(1), residual, engine.Number(2), residual)
 		e.MatMul(dw, residual, residual, true, false, d, d, n, true)
 		e.Refresh(w, 1)
 		e.Refresh(often, 2)
@@ -105,8 +106,11 @@ func everyKernel(e engine.Engine, d int) func() {
 		e.SwiGLU(x.Slice(0, n*d/2), x, n, d/2)
 		e.SwiGLUGrad(x, x.Slice(0, n*d/2), x, n, d/2)
 		e.Head(loss, x, dhead, x, head, ids, n, engine.Loss{Scale: 1})
-		e.SumSquares(dw)
-		e.AdamW(w.Master, dw, dw, dw, decay, engine.AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Scale: 1, Count: 9})
+		e.Normalise(dw, 1)
+		e.Set(step, scalars)
+		e.Clip(step, dw, loss, 1)
+		e.Get(scalars, step)
+		e.AdamW(w.Master, dw, dw, dw, decay, engine.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Step: step})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/internal/hostmem"
 )
 
 // headRows is how many rows of logits exist at a time: as many as keep the products large, in most elements.
@@ -47,7 +48,7 @@ func (e *Engine) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engi
 	for _, x := range f32(losses) {
 		sum += float64(x)
 	}
-	f32(loss)[0] = float32(sum / float64(n))
+	hostmem.Tally(loss, sum/float64(n), l.Accumulate)
 }
 
 // softmax writes the loss of each row of logits and, unless grads is nil, its gradient: to grads and to logits, which may be

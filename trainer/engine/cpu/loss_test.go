@@ -6,6 +6,7 @@ import (
 
 	"github.com/skein-train/skein/trainer/engine"
 	"github.com/skein-train/skein/trainer/engine/enginetest"
+	"github.com/skein-train/skein/trainer/engine/internal/hostmem"
 )
 
 // The head in blocks of rows is the head in one, but for the order in which dw is summed.
@@ -21,9 +22,9 @@ func TestHeadInBlocks(t *testing.T) {
 			e.most = most
 			r := rand.New(rand.NewPCG(1, 2))
 			x, w, ids := filled(e, r, n*d), filled(e, r, v*d), e.Alloc(n)
-			loss, dx, dw := e.Alloc(1), e.Alloc(n*d), e.Alloc(v*d)
+			loss, dx, dw := engine.Scalars(e, 1), e.Alloc(n*d), e.Alloc(v*d)
 			e.Head(loss, dx, dw, x, &engine.Weight{Master: w, Out: v, In: d}, ids, n, engine.Loss{Scale: 1})
-			results[i] = [][]float32{f32(loss), f32(dx), f32(dw)}
+			results[i] = [][]float32{{float32(hostmem.Float64(loss)[0])}, f32(dx), f32(dw)}
 		}
 		for i, name := range []string{"loss", "dx", "dw"} {
 			enginetest.Close(t, name, results[1][i], results[0][i], enginetest.Eps)

@@ -53,7 +53,7 @@ func TestOwn(t *testing.T) {
 			e.LinearGrad(e.Alloc(f*d), wide, x, tokens, f, d, true)
 			e.Attend(y, lse, qkv, a)
 			e.AttendGrad(dqkv, dy, y, lse, qkv, a)
-			e.Head(e.Alloc(1), dy, e.Alloc(vocab*d), x, head, e.Alloc(tokens), tokens, engine.Loss{Scale: 1})
+			e.Head(engine.Scalars(e, 1), dy, e.Alloc(vocab*d), x, head, e.Alloc(tokens), tokens, engine.Loss{Scale: 1})
 			took := e.held() + formLen(layer) + formLen(head)
 			if spare := int64(1+len(e.team)) << 20; said < took || said > took+spare+took/5 {
 				t.Errorf("%s, %d uses: said %d bytes, took %d", e.Name(), uses, said, took)

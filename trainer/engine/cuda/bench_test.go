@@ -24,7 +24,7 @@ func BenchmarkKernels(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer e.Close()
-	one := e.Alloc(1)
+	one := engine.Scalars(e, 1)
 	spread := func(n int) []float32 { return normal(rand.New(rand.NewPCG(uint64(n), 1)), n) } // zeros would run faster than numbers do
 	half := func(n int) engine.Buf {
 		x := e.Alloc(n)

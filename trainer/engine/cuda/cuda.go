@@ -2,7 +2,7 @@
 // driver compiles for the GPU at hand, found and called at run time (see driver).
 //
 // Products read bfloat16 on tensor cores and sum in F32. No kernel adds floats atomically, so the same inputs give the
-// same bits on GPUs of one capability. Calls queue work on one stream and return; Download and SumSquares wait for it.
+// same bits on GPUs of one capability. Calls queue work on one stream and return; Download and Get wait for it.
 package cuda
 
 import (
@@ -27,18 +27,20 @@ var ErrOldDevice = errors.New("the GPU is too old")
 
 // Engine is the CUDA engine.
 type Engine struct {
-	context *driver.Context
-	stream  *driver.Stream
-	modules []*driver.Module
-	kernels map[string]*kernel
-	args    *driver.Args
-	arena   arena
-	results driver.Pinned // what SumSquares brings down
-	ranges  []ranges
-	graphs  []*driver.Graph // that Record made
-	slots   slots
-	library *cublaslt.Handle // nil: products are our own
-	ropes   map[ropeKey]ropeTable
+	context   *driver.Context
+	stream    *driver.Stream
+	modules   []*driver.Module
+	kernels   map[string]*kernel
+	args      *driver.Args
+	arena     arena
+	pages     pages
+	ranges    []ranges
+	graphs    []*driver.Graph // that Record made
+	recording bool            // what is called now is taken down
+	clock     clock           // of replays
+	slots     slots
+	library   *cublaslt.Handle // nil: products are our own
+	ropes     map[ropeKey]ropeTable
 
 	mostLogits int // that exist at once; headLogits but in tests
 
@@ -50,7 +52,7 @@ type Engine struct {
 
 // Stats counts what an engine did.
 type Stats struct {
-	Launches int // of kernels, one by one
+	Launches int // that the device was given one by one: kernels, copies within its memory, clearing
 	Replays  int // of what Record took down
 	// Fallbacks are operands in bfloat16 that products and attention could not read where they lay, and that were copied first:
 	// none where a model's sizes are multiples of 8.
@@ -142,7 +144,7 @@ func (e *Engine) prepare(o engine.Options) (err error) {
 	if e.stream, err = e.context.NewStream(); err != nil {
 		return err
 	}
-	if e.results, err = e.context.AllocPinned(8); err != nil {
+	if err := e.pages.open(e.context); err != nil {
 		return err
 	}
 	all, err := kernels.Modules()
@@ -217,10 +219,7 @@ func (e *Engine) Close() error {
 	for _, m := range e.modules {
 		errs = append(errs, m.Close())
 	}
-	if e.results.Len > 0 {
-		errs = append(errs, e.context.FreePinned(e.results))
-	}
-	errs = append(errs, e.arena.free(), e.context.Close())
+	errs = append(errs, e.clock.close(), e.pages.close(e.context), e.arena.free(), e.context.Close())
 	failed := e.err
 	*e = Engine{name: e.name, class: e.class, err: errClosed, stats: e.stats}
 	if failed != nil { // which all that follows may repeat

@@ -18,8 +18,9 @@ func open(t *testing.T, _ int) engine.Engine {
 }
 
 func TestFlat(t *testing.T) {
-	conform(t, "add/", "add in place/", "mix/", "mix in place/", "convert/", "copy and zero/", "sum of squares/", "adamw/")
+	conform(t, "add/", "add in place/", "mix/", "mix in place/", "mix by ", "convert/", "copy and zero/", "normalise/", "clip/", "adamw/")
 }
+func TestMemory(t *testing.T)    { enginetest.RunMemory(t, open) }
 func TestEmbedding(t *testing.T) { conform(t, "embed/", "embed gradient/") }
 func TestNorms(t *testing.T)     { conform(t, "rmsnorm", "head norm") }
 func TestGates(t *testing.T)     { conform(t, "swiglu") }

@@ -11,6 +11,7 @@ func (e *Engine) Copy(dst, src engine.Buf) {
 	switch {
 	case e.err != nil || dst.Len == 0 || dst == src:
 	case dst.Type == src.Type:
+		e.stats.Launches++
 		e.fail(e.stream.Copy(dst.Addr, src.Addr, bytesOf(src)))
 	default:
 		s := shapeOf(dst.Len, operands(dst, src))
@@ -19,12 +20,12 @@ func (e *Engine) Copy(dst, src engine.Buf) {
 }
 
 // Add: z = x + y.
-func (e *Engine) Add(z, x, y engine.Buf) { e.Mix(z, 1, x, 1, y) }
+func (e *Engine) Add(z, x, y engine.Buf) { e.Mix(z, engine.Number(1), x, engine.Number(1), y) }
 
 // Mix: z = a·x + b·y.
-func (e *Engine) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
+func (e *Engine) Mix(z engine.Buf, a engine.Scalar, x engine.Buf, b engine.Scalar, y engine.Buf) {
 	s := shapeOf(z.Len, operands(z, x, y))
-	e.launch("mix", spread(z.Len, s.width), flat, 0, at(z), f32(a), at(x), f32(b), at(y), i64(z.Len), s.arg)
+	e.launch("mix", spread(z.Len, s.width), flat, 0, at(z), f64(a.Value), at(a.At), at(x), f64(b.Value), at(b.At), at(y), i64(z.Len), s.arg)
 }
 
 const (

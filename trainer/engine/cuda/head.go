@@ -41,6 +41,10 @@ func (e *Engine) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engi
 		e.multiply(product{form: nn, m: m, n: d, k: v, a: dlogits, b: weight, c: dx.Slice(lo*d, (lo+m)*d), ldc: d}) // last: dx may be x
 	}
 	if n > 0 {
-		e.launch("head_mean", blocks(1), team, 0, at(loss), at(losses), i32(n))
+		add := 0
+		if l.Accumulate {
+			add = 1
+		}
+		e.launch("head_mean", blocks(1), team, 0, at(loss), at(losses), i32(n), i32(add))
 	}
 }

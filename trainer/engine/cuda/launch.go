@@ -24,6 +24,7 @@ const (
 	isAddress kind = "u64" // also int64
 	isInt     kind = "u32"
 	isFloat   kind = "f32"
+	isDouble  kind = "f64"
 )
 
 var (
@@ -66,6 +67,7 @@ func at(b engine.Buf) arg { return arg{uint64(b.Addr), isAddress} }
 func i64(n int) arg     { return arg{uint64(n), isAddress} }
 func i32(n int) arg     { return arg{uint64(uint32(int32(n))), isInt} }
 func f32(x float32) arg { return arg{uint64(math.Float32bits(x)), isFloat} }
+func f64(x float64) arg { return arg{math.Float64bits(x), isDouble} }
 
 // shape is how a kernel finds the elements of its operands; see kernels/operand.h.
 type shape struct {

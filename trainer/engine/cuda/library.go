@@ -81,9 +81,7 @@ func (e *Engine) tryLibrary() error {
 			bits[i] = engine.ToBF16(x[i])
 		}
 		b := e.Alloc(engine.BF16.Words(len(x)))
-		if e.err == nil {
-			e.fail(driver.Upload(e.stream, b.Addr, bits))
-		}
+		upload(e, b.Addr, bits)
 		return matrix{b.Addr, cols}, x
 	}
 	for _, f := range []form{nt, nn, tn} {

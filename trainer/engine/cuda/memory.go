@@ -74,27 +74,39 @@ func (e *Engine) Alloc(n int) engine.Buf {
 }
 
 // Upload copies src to dst. Lengths must be equal.
-func (e *Engine) Upload(dst engine.Buf, src []float32) { upload(e, dst, src) }
+func (e *Engine) Upload(dst engine.Buf, src []float32) {
+	mustMatch("upload", dst.Len, len(src))
+	upload(e, dst.Addr, src)
+}
 
 // UploadInt32 copies src to dst. Lengths must be equal.
-func (e *Engine) UploadInt32(dst engine.Buf, src []int32) { upload(e, dst, src) }
-
-func upload[T float32 | int32](e *Engine, dst engine.Buf, src []T) {
+func (e *Engine) UploadInt32(dst engine.Buf, src []int32) {
 	mustMatch("upload", dst.Len, len(src))
-	if e.err == nil {
-		e.fail(driver.Upload(e.stream, dst.Addr, src))
-	}
+	upload(e, dst.Addr, src)
+}
+
+// Set copies scalars to dst. Lengths must be equal.
+func (e *Engine) Set(dst engine.Buf, src []float64) {
+	mustMatch("set", dst.Len, len(src))
+	upload(e, dst.Addr, src)
 }
 
 // Download copies src to dst when all work queued before is done. After a failure dst is NaN.
 func (e *Engine) Download(dst []float32, src engine.Buf) {
 	mustMatch("download", len(dst), src.Len)
-	if e.err == nil {
-		e.fail(driver.Download(e.stream, dst, src.Addr))
-	}
-	if e.err != nil {
+	if !download(e, dst, src.Addr) {
 		for i := range dst {
 			dst[i] = float32(math.NaN())
+		}
+	}
+}
+
+// Get is Download for scalars.
+func (e *Engine) Get(dst []float64, src engine.Buf) {
+	mustMatch("get", len(dst), src.Len)
+	if !download(e, dst, src.Addr) {
+		for i := range dst {
+			dst[i] = math.NaN()
 		}
 	}
 }
@@ -113,6 +125,7 @@ func (e *Engine) Memory() (free, total int64) {
 func (e *Engine) Wait() {
 	if e.err == nil {
 		e.fail(e.stream.Wait())
+		e.clock.read(e)
 	}
 }
 
@@ -122,6 +135,7 @@ func (*Engine) Host(engine.Buf) []float32 { return nil }
 // Zero clears b.
 func (e *Engine) Zero(b engine.Buf) {
 	if e.err == nil && b.Len > 0 {
+		e.stats.Launches++
 		e.fail(e.stream.Fill(b.Addr, 0, bytesOf(b)))
 	}
 }
@@ -130,7 +144,7 @@ func bytesOf(b engine.Buf) int64 {
 	if b.Type == engine.BF16 {
 		return 2 * int64(b.Len)
 	}
-	return 4 * int64(b.Len)
+	return 4 * int64(b.Type.Words(b.Len))
 }
 
 func mustMatch(what string, a, b int) {

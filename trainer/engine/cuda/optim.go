@@ -1,30 +1,34 @@
 package cuda
 
 import (
-	"encoding/binary"
-	"math"
 	"slices"
 
 	"github.com/skein-train/skein/trainer/engine"
-	"github.com/skein-train/skein/trainer/engine/cuda/driver"
 )
 
-// SumSquares adds up blocks of a fixed size, and then their sums, in float64. It waits for the result.
-func (e *Engine) SumSquares(x engine.Buf) float64 {
+// Normalise divides by the norm, which stays on the device.
+func (e *Engine) Normalise(x engine.Buf, floor float64) {
+	parts, n := e.squares(x)
+	by := parts.Slice(n, n+1)
+	e.launch("inverse_norm", blocks(1), sumTeam, 0, at(by), at(parts), i32(n), f64(floor))
+	e.Mix(x, engine.Scalar{Value: 1, At: by}, x, engine.Number(0), x)
+}
+
+// Clip: see the kernel.
+func (e *Engine) Clip(step, x, guard engine.Buf, limit float64) {
+	parts, n := e.squares(x)
+	e.launch("clip", blocks(1), sumTeam, 0, at(step), i32(step.Len), at(guard), at(parts), i32(n), f64(limit))
+}
+
+const sumTeam = 256 // threads of a block that adds up, as in flat.cu
+
+// squares adds up x² over blocks of a fixed size, to n parts in F64; there is room for one more.
+func (e *Engine) squares(x engine.Buf) (parts engine.Buf, n int) {
 	const block = 8192 // elements
-	n := ceil(x.Len, block)
-	parts := e.scratch(2 * (n + 1)) // float64; the last is the sum
-	sum := parts.Slice(2*n, 2*n+2)
-	e.launch("sum_squares", blocks(n), 256, 0, at(parts), at(x), i64(x.Len), i32(block))
-	e.launch("sum_parts", blocks(1), 256, 0, at(sum), at(parts), i32(n))
-	if e.err == nil {
-		e.fail(e.stream.DownloadPinned(e.results, 0, sum.Addr, 8))
-	}
-	e.Wait()
-	if e.err != nil {
-		return math.NaN()
-	}
-	return math.Float64frombits(binary.NativeEndian.Uint64(e.results.Bytes()))
+	n = ceil(x.Len, block)
+	parts = e.buf(&e.slots.sums, n+1, engine.F64)
+	e.launch("sum_squares", blocks(n), sumTeam, 0, at(parts), at(x), i64(x.Len), i32(block))
+	return parts, n
 }
 
 // ranges are those of AdamW's decay, as the kernel reads them: their ends in device memory.
@@ -44,21 +48,17 @@ func (e *Engine) rangesOf(decay [][2]int) arg {
 			ends = append(ends, uint64(d[0]), uint64(d[1]))
 		}
 		r.ends = e.Alloc(2 * len(ends)).Addr
-		if e.err == nil {
-			e.fail(driver.Upload(e.stream, r.ends, ends))
-		}
+		upload(e, r.ends, ends)
 		e.ranges = append(e.ranges, r)
 	}
 	return arg{uint64(e.ranges[i].ends), isAddress}
 }
 
-// AdamW: scalars are worked out in float64, once.
+// AdamW: see the kernel.
 func (e *Engine) AdamW(p, g, m, v engine.Buf, decay [][2]int, s engine.AdamW) {
 	if p.Len == 0 {
 		return
 	}
-	first, second := 1-math.Pow(s.Beta1, float64(s.Count)), math.Sqrt(1-math.Pow(s.Beta2, float64(s.Count)))
-	e.launch("adamw", spread(p.Len, 1), flat, 0, at(p), at(g), at(m), at(v), e.rangesOf(decay), i32(2*len(decay)), i64(p.Len), f32(s.Scale),
-		f32(float32(s.Beta1)), f32(float32(1-s.Beta1)), f32(float32(s.Beta2)), f32(float32(1-s.Beta2)),
-		f32(float32(s.LR*second/first)), f32(float32(s.Eps*second)), f32(float32(1-s.LR*s.WeightDecay)))
+	e.launch("adamw", spread(p.Len, 1), flat, 0, at(p), at(g), at(m), at(v), e.rangesOf(decay), i32(2*len(decay)), i64(p.Len), at(s.Step),
+		f32(float32(s.Beta1)), f32(float32(1-s.Beta1)), f32(float32(s.Beta2)), f32(float32(1-s.Beta2)), f64(s.Eps), f64(s.WeightDecay))
 }

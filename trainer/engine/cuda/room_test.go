@@ -34,7 +34,7 @@ func TestRoom(t *testing.T) {
 		e.LinearGrad(e.Alloc(f*d), residual, wide, tokens, d, f, true)
 		e.Attend(y, lse, qkv, a)
 		e.AttendGrad(dqkv, dy, y, lse, qkv, a)
-		e.Head(e.Alloc(1), x, e.Alloc(vocab*d), x, head, e.Alloc(tokens), tokens, engine.Loss{Scale: 1})
+		e.Head(engine.Scalars(e, 1), x, e.Alloc(vocab*d), x, head, e.Alloc(tokens), tokens, engine.Loss{Scale: 1})
 		took := e.slots.held()
 		for _, r := range e.ropes {
 			took += lines(bytesOf(r.cos)) + lines(bytesOf(r.sin))

@@ -16,6 +16,8 @@ var (
 	})
 )
 
+var nan = float32(math.NaN())
+
 func matmuls() (cs []kernelCase) {
 	for _, s := range []struct {
 		m, n, k int
@@ -100,11 +102,13 @@ func elementwise() (cs []kernelCase) {
 			kernelCase{title("add in place", n), []array{out("x", g.normal(n, 1)), in("y", g.normal(n, 1))},
 				func(e engine.Engine, b []engine.Buf) { e.Add(b[0], b[0], b[1]) }},
 			kernelCase{title("mix", n), []array{fresh(g, "z", n), in("x", g.normal(n, 1)), in("y", g.normal(n, 1))},
-				func(e engine.Engine, b []engine.Buf) { e.Mix(b[0], 0.7, b[1], -1.3, b[2]) }},
+				func(e engine.Engine, b []engine.Buf) {
+					e.Mix(b[0], engine.Number(0.7), b[1], engine.Number(-1.3), b[2])
+				}},
 			kernelCase{title("mix in place", n), []array{out("x", g.normal(n, 1)), in("y", g.normal(n, 1))},
 				func(e engine.Engine, b []engine.Buf) {
-					e.Mix(b[0], 0.7, b[0], 0.2, b[1])
-					e.Mix(b[0], 0.5, b[1], 2, b[0])
+					e.Mix(b[0], engine.Number(0.7), b[0], engine.Number(0.2), b[1])
+					e.Mix(b[0], engine.Number(0.5), b[1], engine.Number(2), b[0])
 				}},
 			kernelCase{title("convert", n), []array{as(engine.BF16, fresh(g, "z", n)), fresh(g, "back", n), in("x", g.normal(n, 1))},
 				func(e engine.Engine, b []engine.Buf) {
@@ -116,8 +120,22 @@ func elementwise() (cs []kernelCase) {
 					e.Copy(b[0], b[1])
 					e.Zero(b[0].Slice(n/3, n/2))
 				}},
-			kernelCase{title("sum of squares", n), []array{fresh(g, "sum", 1), in("x", g.normal(n, 1))},
-				func(e engine.Engine, b []engine.Buf) { e.Upload(b[0], []float32{float32(e.SumSquares(b[1]))}) }})
+			kernelCase{title("mix by scalars", n), []array{fresh(g, "z", n), in("x", g.normal(n, 1)), in("y", g.normal(n, 1)), scalars(0.3, -2)},
+				func(e engine.Engine, b []engine.Buf) {
+					e.Mix(b[0], engine.Scalar{Value: 3, At: b[3].Slice(0, 1)}, b[1], engine.Scalar{Value: 1, At: b[3].Slice(1, 2)}, b[2])
+				}},
+			kernelCase{title("mix by no number", n), []array{out("z", g.normal(n, 1)), in("x", g.normal(n, 1)), scalars(nan)},
+				func(e engine.Engine, b []engine.Buf) {
+					e.Mix(b[0], engine.Scalar{Value: 1, At: b[2]}, b[1], engine.Number(0), b[1])
+				}},
+			kernelCase{title("normalise", n), []array{out("x", g.normal(n, 1))}, func(e engine.Engine, b []engine.Buf) { e.Normalise(b[0], 0.1) }})
+		for _, limit := range []float64{0, 1e-3, 1e9} {
+			cs = append(cs, kernelCase{title("clip", n, limit), []array{written(scalars(5, 6, 7)), in("x", g.normal(n, 1)), scalars(1)},
+				func(e engine.Engine, b []engine.Buf) {
+					e.Clip(b[0].Slice(0, 2), b[1], b[2], limit)
+					e.Clip(b[0].Slice(2, 3), b[1], engine.Buf{}, limit)
+				}})
+		}
 	}
 	return cs
 }
@@ -249,9 +267,9 @@ func heads() (cs []kernelCase) {
 				x, w := as(t, exact(in("x", g.normal(n*d, 1)))), exact(in("w", g.normal(v*d, spread/math.Sqrt(float64(d)))))
 				targets := ints("targets", g.ints(n, v))
 				weight := func(w engine.Buf) *engine.Weight { return &engine.Weight{Master: w, Out: v, In: d} }
-				gradients := []array{fresh(g, "loss", 1), as(t, fresh(g, "dx", n*d)), out("dw", g.normal(v*d, 1)), x, w, targets}
+				gradients := []array{written(scalars(2)), as(t, fresh(g, "dx", n*d)), out("dw", g.normal(v*d, 1)), x, w, targets}
 				cs = append(cs,
-					kernelCase{title("loss", n, v, d, spread, t), []array{fresh(g, "loss", 1), x, w, targets},
+					kernelCase{title("loss", n, v, d, spread, t), []array{written(scalars(2)), x, w, targets},
 						func(e engine.Engine, b []engine.Buf) {
 							e.Head(b[0], engine.Buf{}, engine.Buf{}, b[1], weight(b[2]), b[3], n, engine.Loss{})
 						}},
@@ -274,14 +292,19 @@ func optimizers() (cs []kernelCase) {
 		for i := range v {
 			v[i] *= v[i]
 		}
-		s := engine.AdamW{LR: 3e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Scale: 0.7, Count: 3}
+		s := engine.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1}
 		decay := [][2]int{{0, n / 3}, {n / 2, n}}
-		cs = append(cs, kernelCase{title("adamw", n), []array{out("p", g.normal(n, 1)), in("g", g.normal(n, 1e-2)), out("m", g.normal(n, 1e-2)), out("v", v)},
-			func(e engine.Engine, b []engine.Buf) {
-				for range 3 {
-					e.AdamW(b[0], b[1], b[2], b[3], decay, s)
-				}
-			}})
+		args := []array{out("p", g.normal(n, 1)), in("g", g.normal(n, 1e-2)), out("m", g.normal(n, 1e-2)), out("v", v)}
+		for _, scale := range []float32{0.7, nan} {
+			step := scalars(scale, 3e-3, 1-0.9*0.9*0.9, 1-0.95*0.95*0.95)
+			cs = append(cs, kernelCase{title("adamw", n, scale), append(slices.Clone(args), step),
+				func(e engine.Engine, b []engine.Buf) {
+					s.Step = b[4]
+					for range 3 {
+						e.AdamW(b[0], b[1], b[2], b[3], decay, s)
+					}
+				}})
+		}
 	}
 	return cs
 }

@@ -32,8 +32,14 @@ type Opener func(t *testing.T, threads int) engine.Engine
 // BF16 are for engines that compute in it.
 func Run(t *testing.T, open Opener, eps float64) {
 	check(t, open, eps, slices.Concat(products(), others()))
-	t.Run("memory", func(t *testing.T) { memory(t, open(t, 1)) })
+	RunMemory(t, open)
 	t.Run("identity", func(t *testing.T) { identity(t, open) })
+}
+
+// RunMemory is the part of Run that is not about arithmetic: buffers, and steps that are refused.
+func RunMemory(t *testing.T, open Opener) {
+	t.Run("memory", func(t *testing.T) { memory(t, open(t, 1)) })
+	t.Run("refusals", func(t *testing.T) { refusals(t, open(t, 1)) })
 }
 
 // RunProducts is Run for the kernels that multiply matrices: enough for an engine that differs from another in nothing else.
@@ -118,12 +124,15 @@ func (b *bench) run(t *testing.T, c kernelCase, times int) []array {
 	bufs, host := b.bufs(c.args)
 	for range times {
 		for i, a := range c.args {
-			if a.ints != nil {
+			switch {
+			case a.ints != nil:
 				b.UploadInt32(bufs[i], a.ints)
-				continue
+			case a.kind == engine.F64:
+				b.Set(bufs[i], wide(a.data))
+			default:
+				b.Upload(host[i], a.data)
+				b.Copy(bufs[i], host[i])
 			}
-			b.Upload(host[i], a.data)
-			b.Copy(bufs[i], host[i])
 		}
 		c.call(b.Engine, bufs)
 	}
@@ -132,9 +141,7 @@ func (b *bench) run(t *testing.T, c kernelCase, times int) []array {
 		if a.ints != nil {
 			continue
 		}
-		got := make([]float32, len(a.data))
-		b.Copy(host[i], bufs[i])
-		b.Download(got, host[i])
+		got := b.read(bufs[i], host[i])
 		if !a.output {
 			unchanged(t, a, got)
 			continue
@@ -142,6 +149,30 @@ func (b *bench) run(t *testing.T, c kernelCase, times int) []array {
 		out = append(out, array{name: a.name, data: got, kind: a.kind})
 	}
 	return out
+}
+
+// read is what is in a buffer, by way of an F32 as long.
+func (b *bench) read(buf, host engine.Buf) []float32 {
+	got := make([]float32, buf.Len)
+	if buf.Type != engine.F64 {
+		b.Copy(host, buf)
+		b.Download(got, host)
+		return got
+	}
+	scalars := make([]float64, buf.Len)
+	b.Get(scalars, buf)
+	for i, v := range scalars {
+		got[i] = float32(v)
+	}
+	return got
+}
+
+func wide(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
 }
 
 // bufs are memory for the arguments of a call, and an F32 as long for each.
@@ -264,6 +295,8 @@ func as(t engine.Type, a array) array {
 func exact(a array) array { return as(engine.F32, as(engine.BF16, a)) }
 
 func ints(name string, data []int32) array        { return array{name: name, ints: data} }
+func scalars(data ...float32) array               { return array{name: "scalars", data: data, kind: engine.F64} }
+func written(a array) array                       { a.output = true; return a }
 func fresh(g generator, name string, n int) array { return out(name, g.normal(n, 1)) } // overwritten: must not show
 
 func title(kernel string, shape ...any) string { return fmt.Sprintf("%s/%v", kernel, shape) }

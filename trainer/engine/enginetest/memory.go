@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -29,6 +30,31 @@ func memory(t *testing.T, e engine.Engine) {
 	}
 	if h := e.Host(b); h != nil && !slices.Equal(h[2:4], []float32{2, 3}) {
 		t.Errorf("host memory holds %v", h)
+	}
+	if err := e.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// refusals: a clipped step over what is not finite leaves no scalar that anything could follow.
+func refusals(t *testing.T, e engine.Engine) {
+	x, step, guard := e.Alloc(3), engine.Scalars(e, 3), engine.Scalars(e, 1)
+	inf := float32(math.Inf(1))
+	for _, c := range []struct {
+		x     float32
+		guard float64
+		ok    bool
+	}{{2, 1, true}, {nan, 1, false}, {inf, 1, false}, {2, math.NaN(), false}, {2, math.Inf(-1), false}} {
+		e.Upload(x, []float32{0, c.x, 0})
+		e.Set(step, []float64{5, 6, 7})
+		e.Set(guard, []float64{c.guard})
+		e.Clip(step, x, guard, 10)
+		got := make([]float64, 3)
+		e.Get(got, step)
+		refused := !slices.ContainsFunc(got, func(v float64) bool { return v == v })
+		if c.ok && !slices.Equal(got, []float64{1, 6, 7}) || !c.ok && !refused {
+			t.Errorf("a gradient with %g and a guard of %g leave %v", c.x, c.guard, got)
+		}
 	}
 	if err := e.Close(); err != nil {
 		t.Errorf("close: %v", err)

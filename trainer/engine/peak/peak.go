@@ -58,7 +58,7 @@ func Measure(ctx context.Context, e engine.Engine, threads, caches int) (Peak, e
 	n := caches / 3 // elements: three vectors, together four times as large as the cache
 	x, y, z := e.Alloc(n), e.Alloc(n), e.Alloc(n)
 	for bytes, run := range map[float64]func(){
-		12 * float64(n): func() { e.Mix(z, 0.5, x, 2, y) },
+		12 * float64(n): func() { e.Mix(z, engine.Number(0.5), x, engine.Number(2), y) },
 		8 * float64(n):  func() { e.Copy(z, x) },
 	} {
 		rate, err := best(ctx, e, bytes, run)

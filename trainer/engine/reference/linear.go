@@ -1,12 +1,19 @@
 package reference
 
-import "github.com/skein-train/skein/trainer/engine"
+import (
+	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/internal/hostmem"
+)
 
 // Add: z = x + y.
-func (e *Engine) Add(z, x, y engine.Buf) { e.Mix(z, 1, x, 1, y) }
+func (e *Engine) Add(z, x, y engine.Buf) { e.Mix(z, engine.Number(1), x, engine.Number(1), y) }
 
-// Mix: z = a·x + b·y.
-func (*Engine) Mix(z engine.Buf, a float32, x engine.Buf, b float32, y engine.Buf) {
+// Mix: z = s·x + t·y.
+func (*Engine) Mix(z engine.Buf, s engine.Scalar, x engine.Buf, t engine.Scalar, y engine.Buf) {
+	a, b, ok := hostmem.Factors(s, t)
+	if !ok {
+		return
+	}
 	xs, ys := load(x), load(y)
 	for i := range xs {
 		xs[i] = float64(a)*xs[i] + float64(b)*ys[i]

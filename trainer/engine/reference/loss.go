@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/skein-train/skein/trainer/engine"
+	"github.com/skein-train/skein/trainer/engine/internal/hostmem"
 )
 
 // Head: with p = softmax(x·wᵀ), the gradient towards the logits is Scale/N·(p − onehot + 2·Z·lse·p); from there as in
@@ -35,7 +36,7 @@ func (*Engine) Head(loss, dx, dw, x engine.Buf, w *engine.Weight, targets engine
 			axpy(dws[j*w.In:(j+1)*w.In], scale*g, row)
 		}
 	}
-	store(loss, []float64{sum / float64(n)})
+	hostmem.Tally(loss, sum/float64(n), l.Accumulate)
 	store(dx, dxs)
 	store(dw, dws)
 }

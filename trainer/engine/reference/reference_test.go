@@ -142,7 +142,7 @@ func TestHeadGradient(t *testing.T) {
 	const n, d, v, scale, z = 6, 4, 9, 0.5, 0.01
 	e, r := New(), newRandom()
 	x, w, targets := put(e, r.normal(n*d)), put(e, r.normal(v*d)), putInts(e, []int32{0, 8, 3, 3, 7, 1})
-	loss, dx, dw, logits := e.Alloc(1), e.Alloc(n*d), e.Alloc(v*d), e.Alloc(n*v)
+	loss, dx, dw, logits := engine.Scalars(e, 1), e.Alloc(n*d), e.Alloc(v*d), e.Alloc(n*v)
 	weight := &engine.Weight{Master: w, Out: v, In: d}
 	forward := func() float64 {
 		e.Head(loss, engine.Buf{}, engine.Buf{}, x, weight, targets, n, engine.Loss{})
@@ -152,7 +152,7 @@ func TestHeadGradient(t *testing.T) {
 			l := logSumExp(widen(f32(logits)[i*v : i*v+v]))
 			squares += l * l
 		}
-		return scale * (float64(f32(loss)[0]) + z*squares/n)
+		return scale * (hostmem.Float64(loss)[0] + z*squares/n)
 	}
 	e.Head(loss, dx, dw, x, weight, targets, n, engine.Loss{Scale: scale, Z: z})
 	checkGradient(t, "x", r, x, f32(dx), forward)
@@ -197,7 +197,9 @@ func TestMatMul(t *testing.T) {
 func TestAdamWFirstStep(t *testing.T) {
 	e := New()
 	p, g, m, v := put(e, []float32{1, 1, -2}), put(e, []float32{0.5, -0.25, 8}), e.Alloc(3), e.Alloc(3)
-	e.AdamW(p, g, m, v, [][2]int{{0, 1}}, engine.AdamW{LR: 0.1, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.5, Scale: 2, Count: 1})
+	step := engine.Scalars(e, engine.StepScalars)
+	e.Set(step, []float64{2, 0.1, 1 - 0.9, 1 - 0.99})
+	e.AdamW(p, g, m, v, [][2]int{{0, 1}}, engine.AdamW{Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.5, Step: step})
 	for i, want := range []float64{1*(1-0.05) - 0.1, 1 + 0.1, -2 - 0.1} {
 		if math.Abs(float64(f32(p)[i])-want) > 1e-6 {
 			t.Errorf("p[%d] = %v, want %v", i, f32(p)[i], want)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skein-train/skein/trainer/engine/cuda/cudatest"
 	"github.com/skein-train/skein/trainer/engine/cuda/driver"
@@ -122,6 +123,7 @@ func TestDriverFromTheEnvironment(t *testing.T) {
 	}
 }
 
+// Copies read and write pinned memory when the stream has come to them.
 func TestCopies(t *testing.T) {
 	c := context(t)
 	s := stream(t, c)
@@ -132,40 +134,47 @@ func TestCopies(t *testing.T) {
 	if total-free < 1<<20 {
 		t.Errorf("%d of %d bytes are free after an allocation", free, total)
 	}
-	src := []float32{1, 2, 3, 4}
-	must(t, driver.Upload(s, p, src))
-	src[0] = 99 // it was copied aside
-	must(t, s.Copy(p+512, p, 16))
-	must(t, s.Fill(p+512+4, 0, 4))
-	got := make([]float32, 4)
-	must(t, driver.Download(s, got, p+512))
-	if !slices.Equal(got, []float32{1, 0, 3, 4}) {
-		t.Errorf("got %v", got)
+	host := pinned(t, c, 64)
+	copy(host.Bytes()[16:], []byte{1, 2, 3, 4})
+	must(t, s.Upload(p, host, 16, 4))
+	must(t, s.Copy(p+512, p, 4))
+	must(t, s.Fill(p+512+1, 0, 1))
+	must(t, s.Download(host, 32, p+512, 4))
+	must(t, s.Wait())
+	if b := host.Bytes(); len(b) != 64 || !slices.Equal(b[32:36], []byte{1, 0, 3, 4}) {
+		t.Errorf("%d bytes, %v in the copy", len(b), b[32:36])
 	}
-	must(t, driver.Upload(s, p, []int32(nil)))
-	if err := driver.Upload(s, p+1<<20-8, src); !errors.Is(err, driver.InvalidValue) {
+	if err := s.Upload(p+1<<20-8, host, 0, 16); !errors.Is(err, driver.InvalidValue) {
 		t.Errorf("a copy beyond the end: %v", err)
 	}
 	must(t, c.Free(p))
 }
 
-func TestPinnedMemoryIsCopiedLater(t *testing.T) {
+func TestEvents(t *testing.T) {
 	c := context(t)
 	s := stream(t, c)
-	p, err := c.Alloc(64)
+	p, err := c.Alloc(16)
 	must(t, err)
-	host, err := c.AllocPinned(64)
+	host := pinned(t, c, 16)
+	from, err := c.NewEvent()
 	must(t, err)
-	host.Bytes()[3] = 7
-	must(t, s.UploadPinned(p, host, 0, 32))
-	must(t, s.Wait())
-	must(t, s.DownloadPinned(host, 32, p, 32))
-	must(t, s.Wait())
-	if b := host.Bytes(); b[32+3] != 7 || len(b) != 64 {
-		t.Errorf("%d bytes, %d in the copy", len(b), b[35])
+	to, err := c.NewEvent()
+	must(t, err)
+	must(t, to.Wait()) // it was not recorded
+	for value := range byte(2) {
+		must(t, from.Record(s))
+		must(t, s.Fill(p, value, 8))
+		must(t, s.Download(host, 0, p, 8))
+		must(t, to.Record(s))
 	}
-	must(t, c.FreePinned(host))
-	must(t, c.Free(p))
+	must(t, to.Wait()) // where it was recorded last
+	if host.Bytes()[7] != 1 {
+		t.Error("an event came before what was queued before it")
+	}
+	if d, err := to.Since(from); err != nil || d < 0 || d > time.Minute {
+		t.Errorf("%v, %v", d, err)
+	}
+	must(t, errors.Join(from.Close(), to.Close(), c.Free(p)))
 }
 
 func TestLaunchAndReplay(t *testing.T) {
@@ -177,38 +186,47 @@ func TestLaunchAndReplay(t *testing.T) {
 	must(t, err)
 	p, err := c.Alloc(1 << 10)
 	must(t, err)
-	host, err := c.AllocPinned(4)
-	must(t, err)
+	host := pinned(t, c, 8)
 	const half = 1 // dst is bfloat16, see kernels/operand.h
 	args := driver.NewArgs()
 	for i, v := range []uint64{uint64(p) + 512, uint64(p), 2, half} {
 		args.Set(i, v)
 	}
 	convert := func() error { return s.Launch(f, driver.Dim{X: 1, Y: 1, Z: 1}, 32, 0, args) }
-	must(t, driver.Upload(s, p, []float32{1, 2}))
-	must(t, convert())
+	round := func() error { // the two floats of host become bfloat16, in its first half
+		return errors.Join(s.Upload(p, host, 0, 8), convert(), s.Download(host, 0, p+512, 4))
+	}
+	copy(host.Bytes(), []byte{0, 0, 0x80, 0x3f, 0, 0, 0, 0x40})
+	must(t, round())
 	args.Set(0, 0) // they were copied
-	got := make([]uint16, 2)
-	must(t, driver.Download(s, got, p+512))
-	if !slices.Equal(got, []uint16{0x3f80, 0x4000}) {
+	must(t, s.Wait())
+	if got := host.Bytes()[:4]; !slices.Equal(got, []byte{0x80, 0x3f, 0, 0x40}) {
 		t.Errorf("got %#x", got)
 	}
 
 	args.Set(0, uint64(p)+512)
-	g, err := s.Capture(func() error { return errors.Join(s.UploadPinned(p, host, 0, 4), convert()) })
+	g, err := s.Capture(round)
 	must(t, err)
 	for _, b := range []byte{0x40, 0xc0} { // replays read what is there then
 		copy(host.Bytes(), []byte{0, 0, 0, b})
 		must(t, g.Launch(s))
-		must(t, driver.Download(s, got, p+512))
-		if got[0] != uint16(b)<<8 {
-			t.Errorf("a replay made %#x of %#x", got[0], b)
+		must(t, s.Wait())
+		if got := host.Bytes()[1]; got != b {
+			t.Errorf("a replay made %#x of %#x", got, b)
 		}
 	}
-	if _, err := s.Capture(func() error { return driver.Download(s, got, p) }); err == nil {
+	if _, err := s.Capture(s.Wait); err == nil {
 		t.Error("a capture took in a wait")
 	}
-	must(t, errors.Join(g.Close(), m.Close(), c.FreePinned(host), c.Free(p)))
+	must(t, errors.Join(g.Close(), m.Close(), c.Free(p)))
+}
+
+// pinned is memory that is given back when the test ends.
+func pinned(t *testing.T, c *driver.Context, bytes int) driver.Pinned {
+	p, err := c.AllocPinned(bytes)
+	must(t, err)
+	t.Cleanup(func() { must(t, c.FreePinned(p)) })
+	return p
 }
 
 func TestModulesThatDoNotLoad(t *testing.T) {

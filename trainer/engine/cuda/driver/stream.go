@@ -31,38 +31,14 @@ func (s *Stream) Close() error { return s.context.call(cuStreamDestroy, s.handle
 // Wait returns when all work queued so far is done. It tells the errors of that work.
 func (s *Stream) Wait() error { return s.context.call(cuStreamSynchronize, s.handle) }
 
-// Number is what elements that are copied are made of.
-type Number interface {
-	~uint8 | ~uint16 | ~int32 | ~uint32 | ~float32 | ~float64 | ~uint64
-}
-
-// Upload queues a copy of src to device memory. src is read before it returns: the driver copies ordinary memory aside first.
-func Upload[T Number](s *Stream, to uintptr, src []T) error {
-	if len(src) == 0 {
-		return nil
-	}
-	return s.context.call(cuMemcpyHtoDAsync, to, uintptr(unsafe.Pointer(&src[0])), uintptr(len(src))*unsafe.Sizeof(src[0]), s.handle)
-}
-
-// Download copies device memory to dst, after all queued work.
-func Download[T Number](s *Stream, dst []T, from uintptr) error {
-	if len(dst) == 0 {
-		return s.Wait()
-	}
-	if err := s.context.call(cuMemcpyDtoHAsync, uintptr(unsafe.Pointer(&dst[0])), from, uintptr(len(dst))*unsafe.Sizeof(dst[0]), s.handle); err != nil {
-		return err
-	}
-	return s.Wait()
-}
-
-// UploadPinned and DownloadPinned queue copies between pinned memory, from byte at on, and the device. The host must leave
-// the memory alone until the stream has come to it. A captured copy reads what is there at each replay.
-func (s *Stream) UploadPinned(to uintptr, p Pinned, at, bytes int) error {
+// Upload and Download queue copies between pinned memory, from byte at on, and the device. The host must leave the memory
+// alone until the stream has come to it.
+func (s *Stream) Upload(to uintptr, p Pinned, at, bytes int) error {
 	return s.context.call(cuMemcpyHtoDAsync, to, p.Address+uintptr(at), uintptr(bytes), s.handle)
 }
 
-// DownloadPinned is the other way; see UploadPinned.
-func (s *Stream) DownloadPinned(p Pinned, at int, from uintptr, bytes int) error {
+// Download is the other way; see Upload.
+func (s *Stream) Download(p Pinned, at int, from uintptr, bytes int) error {
 	return s.context.call(cuMemcpyDtoHAsync, p.Address+uintptr(at), from, uintptr(bytes), s.handle)
 }
 

@@ -29,6 +29,11 @@ const (
 	cuStreamSynchronize
 	cuStreamBeginCapture
 	cuStreamEndCapture
+	cuEventCreate
+	cuEventDestroy
+	cuEventRecord
+	cuEventSynchronize
+	cuEventElapsedTime
 	cuModuleLoadDataEx
 	cuModuleUnload
 	cuModuleGetFunction
@@ -66,6 +71,11 @@ var names = [symbols]string{
 	cuStreamSynchronize:       "cuStreamSynchronize",
 	cuStreamBeginCapture:      "cuStreamBeginCapture_v2",
 	cuStreamEndCapture:        "cuStreamEndCapture",
+	cuEventCreate:             "cuEventCreate",
+	cuEventDestroy:            "cuEventDestroy_v2",
+	cuEventRecord:             "cuEventRecord",
+	cuEventSynchronize:        "cuEventSynchronize",
+	cuEventElapsedTime:        "cuEventElapsedTime",
 	cuModuleLoadDataEx:        "cuModuleLoadDataEx",
 	cuModuleUnload:            "cuModuleUnload",
 	cuModuleGetFunction:       "cuModuleGetFunction",

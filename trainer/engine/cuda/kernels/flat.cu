@@ -1,6 +1,9 @@
 // Kernels over flat vectors.
 #include "operand.h"
 
+// factor is engine.Scalar's.
+DEVICE float factor(double value, const double *at) { return (float)(at ? value * *at : value); }
+
 template <int W> DEVICE void mix_parts(void *z, float a, const void *x, float b, const void *y, long n, int form) {
 	for (long i = W * element(); i < n; i += W * stride()) {
 		Part<W> p = load<W>(x, form, 1, i);
@@ -10,9 +13,11 @@ template <int W> DEVICE void mix_parts(void *z, float a, const void *x, float b,
 	}
 }
 
-// z = a·x + b·y; operands z, x, y.
-extern "C" KERNEL mix(void *z, float a, const void *x, float b, const void *y, long n, int form) {
-	EITHER_WIDTH(form, mix_parts, z, a, x, b, y, n, form);
+// z = a·x + b·y; operands z, x, y. A factor that is NaN changes nothing.
+extern "C" KERNEL mix(void *z, double a, const double *a_at, const void *x, double b, const double *b_at, const void *y, long n, int form) {
+	const float of_x = factor(a, a_at), of_y = factor(b, b_at);
+	if (of_x == of_x && of_y == of_y)
+		EITHER_WIDTH(form, mix_parts, z, of_x, x, of_y, y, n, form);
 }
 EXPORT(mix)
 
@@ -52,22 +57,54 @@ extern "C" KERNEL sum_squares(double *parts, const float *x, long n, int block) 
 }
 EXPORT(sum_squares)
 
-// sum[0] = the sum of n parts, by one block of 256 threads.
-extern "C" KERNEL sum_parts(double *sum, const double *parts, int n) {
+// norm is the root of the sum of n parts, in thread 0 of one block of 256.
+DEVICE double norm(const double *parts, int n) {
 	__shared__ double sums[256];
 	double s = 0;
 	for (int i = thread(); i < n; i += threads())
 		s += parts[i];
-	s = block_sum(sums, s);
-	if (thread() == 0)
-		sum[0] = s;
+	return sqrt_(block_sum(sums, s));
 }
-EXPORT(sum_parts)
 
-// One step of AdamW. bounds are the n_bounds ends of the ranges that decay, lo and hi in turn, ascending; keep is what decay
-// leaves of a parameter. lr and eps are those for moments that are not corrected: lr·√(1−β2^t)/(1−β1^t) and eps·√(1−β2^t).
-extern "C" KERNEL adamw(float *p, const float *g, float *m, float *v, const u64 *bounds, int n_bounds, long n, float scale, float beta1,
-	float rest1, float beta2, float rest2, float lr, float eps, float keep) {
+// to[0] = 1 / (the norm + least).
+extern "C" KERNEL inverse_norm(double *to, const double *parts, int n, double least) {
+	const double x = norm(parts, n);
+	if (thread() == 0)
+		to[0] = 1 / (x + least);
+}
+EXPORT(inverse_norm)
+
+DEVICE bool is_finite(double x) { return x - x == 0; }
+
+// step[0] = what brings a gradient of that norm down to limit (engine.ClipScale); all of step = NaN if the norm or guard[0], if
+// there is one, is not finite.
+extern "C" KERNEL clip(double *step, int n_step, const double *guard, const double *parts, int n, double limit) {
+	const double x = norm(parts, n);
+	if (thread() != 0)
+		return;
+	step[0] = limit == 0 || x <= limit ? 1. : limit / (x + 1e-6);
+	if (!is_finite(x) || (guard && !is_finite(guard[0])))
+		for (int i = 0; i < n_step; i++) step[i] = __builtin_nan("");
+}
+EXPORT(clip)
+
+// One step of AdamW. bounds are the n_bounds ends of the ranges that decay, lo and hi in turn, ascending. step holds the factor on
+// the gradient, the learning rate and both bias corrections (engine.AdamW); a factor that is NaN changes nothing. The
+// moments are not corrected: the rate becomes lr·√(1−β2^t)/(1−β1^t) and eps becomes eps·√(1−β2^t).
+extern "C" KERNEL adamw(float *p, const float *g, float *m, float *v, const u64 *bounds, int n_bounds, long n, const double *step, float beta1,
+	float rest1, float beta2, float rest2, double eps, double decay) {
+	__shared__ float scalars[4]; // by one thread: many GPUs have few units for doubles
+	if (thread() == 0) {
+		const double rate = step[1], second = sqrt_(step[3]);
+		scalars[0] = (float)step[0];
+		scalars[1] = (float)(rate * second / step[2]);
+		scalars[2] = (float)(eps * second);
+		scalars[3] = (float)(1 - rate * decay);
+	}
+	barrier();
+	const float scale = scalars[0], lr = scalars[1], epsilon = scalars[2], keep = scalars[3];
+	if (scale != scale)
+		return;
 	for (long i = element(); i < n; i += stride()) {
 		int lo = 0, hi = n_bounds; // how many bounds are not beyond i
 		while (lo < hi) {
@@ -81,7 +118,7 @@ extern "C" KERNEL adamw(float *p, const float *g, float *m, float *v, const u64 
 		const float first = fma_(beta1, m[i], rest1 * d), second = fma_(beta2, v[i], rest2 * d * d);
 		m[i] = first;
 		v[i] = second;
-		p[i] = p[i] * (lo & 1 ? keep : 1.f) - lr * (first / (sqrt_(second) + eps));
+		p[i] = p[i] * (lo & 1 ? keep : 1.f) - lr * (first / (sqrt_(second) + epsilon));
 	}
 }
 EXPORT(adamw)

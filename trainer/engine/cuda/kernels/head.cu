@@ -62,8 +62,9 @@ extern "C" KERNEL __launch_bounds__(team) head_loss(float *logits, float *losses
 }
 EXPORT(head_loss)
 
-// head_mean: mean[0] = the mean of n losses, summed in an order that depends on n only. One block of 256 threads.
-extern "C" KERNEL __launch_bounds__(team) head_mean(float *mean, const float *losses, int n) {
+// head_mean: loss[0] = the mean of n losses, rounded to F32, and what was there if add; summed in an order that depends on n only.
+// One block of 256 threads.
+extern "C" KERNEL __launch_bounds__(team) head_mean(double *loss, const float *losses, int n, int add) {
 	__shared__ double sums[team];
 	double s = 0;
 	for (int i = thread(); i < n; i += team) s += losses[i];
@@ -74,6 +75,6 @@ extern "C" KERNEL __launch_bounds__(team) head_mean(float *mean, const float *lo
 			sums[thread()] += sums[thread() + m];
 	}
 	if (thread() == 0)
-		mean[0] = (float)(sums[0] / n);
+		loss[0] = (add ? loss[0] : 0.) + (float)(sums[0] / n);
 }
 EXPORT(head_mean)

@@ -46,6 +46,12 @@ func BFloat16(b engine.Buf) []uint16 {
 	return unsafe.Slice((*uint16)(pointer(b.Addr)), b.Len)
 }
 
+// Float64 is the memory of b, an F64.
+func Float64(b engine.Buf) []float64 {
+	mustBe(b, engine.F64)
+	return unsafe.Slice((*float64)(pointer(b.Addr)), b.Len)
+}
+
 func mustBe(b engine.Buf, t engine.Type) {
 	if b.Type != t {
 		panic(fmt.Sprintf("engine: a kernel for %v was given %v", t, b.Type))
@@ -81,6 +87,18 @@ func (*Memory) UploadInt32(dst engine.Buf, src []int32) {
 func (*Memory) Download(dst []float32, src engine.Buf) {
 	mustMatch("download", len(dst), src.Len)
 	copy(dst, Float32(src))
+}
+
+// Set copies scalars to dst. Lengths must be equal.
+func (*Memory) Set(dst engine.Buf, src []float64) {
+	mustMatch("set", dst.Len, len(src))
+	copy(Float64(dst), src)
+}
+
+// Get copies scalars to dst. Lengths must be equal.
+func (*Memory) Get(dst []float64, src engine.Buf) {
+	mustMatch("get", len(dst), src.Len)
+	copy(dst, Float64(src))
 }
 
 // Zero clears b.

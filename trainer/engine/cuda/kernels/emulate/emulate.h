@@ -97,6 +97,7 @@ DEVICE int lowest_bit(u32 x) { return __builtin_ctz(x); }
 DEVICE float exp2_(float x) { return exp2f(x); }
 DEVICE float log2_(float x) { return log2f(x); }
 DEVICE float sqrt_(float x) { return sqrtf(x); }
+DEVICE double sqrt_(double x) { return sqrt(x); }
 DEVICE float fma_(float x, float y, float z) { return fmaf(x, y, z); }
 DEVICE float max_(float x, float y) { return fmaxf(x, y); }
 

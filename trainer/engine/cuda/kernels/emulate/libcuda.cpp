@@ -14,6 +14,7 @@
 #include "../device.h"
 #include "emulate.h"
 #include "libcuda.h"
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
@@ -29,7 +30,7 @@
 typedef int Result;
 typedef unsigned long long Address;
 enum { ok = 0, invalid_value = 1, out_of_memory = 2, not_initialized = 3, invalid_device = 101, invalid_image = 200, invalid_context = 201,
-	invalid_ptx = 218, invalid_handle = 400, not_found = 500, illegal_address = 700, launch_failed = 719, capture_unsupported = 900, capture_invalidated = 901 };
+	invalid_ptx = 218, invalid_handle = 400, not_found = 500, not_ready = 600, illegal_address = 700, launch_failed = 719, capture_unsupported = 900, capture_invalidated = 901 };
 
 static std::recursive_mutex one_at_a_time;
 #define API extern "C" __attribute__((visibility("default"))) Result
@@ -200,13 +201,16 @@ struct Stream { Context *context; std::vector<Work> queue; std::unique_ptr<Graph
 static std::set<Stream *> streams;
 static std::set<Graph *> graphs;
 
-static Result finish(Stream *s) {
-	for (size_t i = 0; i < s->queue.size(); i++) {
-		Work w = s->queue[i]; // it may wait for another stream
+// finish works off the queue; with an event, until that is reached.
+struct Event { Stream *in = nullptr; int records = 0; bool reached = true; double at = 0; }; // seconds
+static Result finish(Stream *s, Event *until = nullptr) {
+	size_t done = 0;
+	while (done < s->queue.size() && !(until && until->reached)) {
+		Work w = s->queue[done++];
 		if (Result r = w()) s->context->lost = r;
-		if (s->context->lost) break;
+		if (s->context->lost) done = s->queue.size();
 	}
-	s->queue.clear();
+	s->queue.erase(s->queue.begin(), s->queue.begin() + done);
 	return s->context->lost;
 }
 static Result queue(Stream *s, Work w) {
@@ -229,6 +233,40 @@ API cuStreamSynchronize(Stream *s) {
 	if (!streams.count(s)) return invalid_handle;
 	if (s->captured) { s->spoilt = true; return capture_unsupported; }
 	return finish(s);
+}
+
+static std::set<Event *> events;
+API cuEventCreate(Event **e, unsigned) { READY; events.insert(*e = new Event); return ok; }
+API cuEventDestroy_v2(Event *e) {
+	READY;
+	if (!events.erase(e)) return invalid_handle;
+	if (e->in && streams.count(e->in)) finish(e->in); // which may still come to it
+	delete e;
+	return current->lost;
+}
+API cuEventRecord(Event *e, Stream *s) {
+	READY;
+	if (!events.count(e) || !streams.count(s)) return invalid_handle;
+	if (s->captured) return capture_unsupported; // it would be an event of the graph
+	e->in = s, e->reached = false;
+	return queue(s, [=, turn = ++e->records] {
+		if (turn != e->records) return ok; // it was moved on meanwhile
+		e->reached = true;
+		e->at = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+		return ok;
+	});
+}
+API cuEventSynchronize(Event *e) {
+	READY;
+	if (!events.count(e)) return invalid_handle;
+	return e->reached ? ok : finish(e->in, e);
+}
+API cuEventElapsedTime(float *ms, Event *from, Event *to) {
+	READY;
+	if (!events.count(from) || !events.count(to) || !from->in || !to->in) return invalid_handle;
+	if (!from->reached || !to->reached) return not_ready;
+	*ms = (to->at - from->at) * 1e3;
+	return ok;
 }
 
 API cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t n, Stream *s) {
