@@ -18,7 +18,10 @@ const (
 	NoBinary             Code = 209
 	ECCUncorrectable     Code = 214
 	InvalidPTX           Code = 218
+	NoCompiler           Code = 221
 	UnsupportedPTX       Code = 222
+	CompilerDisabled     Code = 223
+	OperatingSystem      Code = 304
 	InvalidHandle        Code = 400
 	NotFound             Code = 500
 	IllegalAddress       Code = 700
@@ -60,7 +63,10 @@ var meanings = map[Code]meaning{
 	NoBinary:             {"CUDA_ERROR_NO_BINARY_FOR_GPU", "Skein's kernels do not fit this GPU: update the driver"},
 	ECCUncorrectable:     {"CUDA_ERROR_ECC_UNCORRECTABLE", "the GPU's memory is faulty: restart the machine, and have the card replaced if it happens again"},
 	InvalidPTX:           {"CUDA_ERROR_INVALID_PTX", "the driver could not compile Skein's kernels: update it"},
+	NoCompiler:           {"CUDA_ERROR_JIT_COMPILER_NOT_FOUND", "libnvidia-ptxjitcompiler, a part of the driver, is missing: install it (apt install libnvidia-ptxjitcompiler1), or give the container NVIDIA_DRIVER_CAPABILITIES=compute,utility"},
 	UnsupportedPTX:       {"CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the driver is too old for Skein's kernels: update it"},
+	CompilerDisabled:     {"CUDA_ERROR_JIT_COMPILATION_DISABLED", "the driver may not compile Skein's kernels: unset CUDA_DISABLE_PTX_JIT"},
+	OperatingSystem:      {"CUDA_ERROR_OPERATING_SYSTEM", "the system refused the driver something: look at the rights on /dev/nvidia* and at the limits of the container or the user"},
 	InvalidHandle:        {"CUDA_ERROR_INVALID_HANDLE", "a fault in Skein: please report it"},
 	NotFound:             {"CUDA_ERROR_NOT_FOUND", "a kernel is missing: a fault in Skein, please report it"},
 	IllegalAddress:       {"CUDA_ERROR_ILLEGAL_ADDRESS", lost},

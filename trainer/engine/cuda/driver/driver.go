@@ -85,7 +85,8 @@ func (d *Driver) call(s symbol, args ...uintptr) error {
 	return check(s, r)
 }
 
-// check is in a function of its own because call is on the way of every launch.
+// check reads the lower half of a register: a CUresult is 32 bits, and what the other half holds is not defined. It is in a function
+// of its own because call is on the way of every launch.
 func check(s symbol, r uintptr) error {
 	if code := Code(int32(r)); code != 0 {
 		return &Error{Call: names[s], Code: code}

@@ -39,10 +39,11 @@ func (s *Stream) Launch(f Function, grid Dim, threads, shared int, a *Args) erro
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	d := s.context.driver
-	if r, _, _ := purego.SyscallN(d.entry[cuCtxSetCurrent], s.context.handle); r != 0 {
-		return check(cuCtxSetCurrent, r)
+	r, _, _ := purego.SyscallN(d.entry[cuCtxSetCurrent], s.context.handle)
+	if err := check(cuCtxSetCurrent, r); err != nil {
+		return err
 	}
-	r, _, _ := purego.SyscallN(d.entry[cuLaunchKernel], f.handle, uintptr(grid.X), uintptr(grid.Y), uintptr(grid.Z),
+	r, _, _ = purego.SyscallN(d.entry[cuLaunchKernel], f.handle, uintptr(grid.X), uintptr(grid.Y), uintptr(grid.Z),
 		uintptr(threads), 1, 1, uintptr(shared), s.handle, uintptr(unsafe.Pointer(&a.pointers)), 0)
 	runtime.KeepAlive(a)
 	return check(cuLaunchKernel, r)

@@ -63,6 +63,17 @@ template <class T, int wide, int n, int strips, class Rows> DEVICE void scores(f
 	}
 }
 
+// mask takes the keys that lie behind their query out of s[strips][16, n]: −∞ becomes a weight of 0. ahead is how far the lane's
+// first row lies ahead of its first column. Rows are queries and columns keys or, if turned, the other way round. Only tiles on
+// the diagonal need it: elsewhere it would cost as much as the weights themselves.
+template <int n, int strips, bool turned> DEVICE void mask(float (*s)[n / 8][4], int ahead) {
+	UNROLL for (int i = 0; i < strips; i++) UNROLL for (int j = 0; j < n / 8; j++) UNROLL for (int c = 0; c < 4; c++) {
+		const int apart = 8 * j + c % 2 - 16 * i - c / 2 * 8;
+		if (turned ? apart < ahead : apart > ahead)
+			s[i][j][c] = -__builtin_inff();
+	}
+}
+
 // weighted: x[strips][16, wide] += s·tile, s as scores leaves it.
 template <class T, int wide, int n, int strips> DEVICE void weighted(float (*x)[wide / 8][4], const float (*s)[n / 8][4], Shared tile, int skip) {
 	UNROLL for (int t = 0; t < n / 16; t++) {
@@ -162,12 +173,7 @@ template <int wide, int own> DEVICE void attend(void *y, float *lse, const u16 *
 		float s[strips][step / 8][4] = {};
 		scores<K, wide, step, strips>(s, at, 0, [&](u32 *f, int i, int n) { UNROLL for (int r = 0; r < 4; r++) f[r] = queries[i][n][r]; });
 		if (t * step + step > first)
-			UNROLL for (int i = 0; i < strips; i++) UNROLL for (int r = 0; r < 2; r++) {
-				const int last = first + 16 * i + lane() / 4 + 8 * r - t * step - lane() % 4 * 2; // key of the tile, from the lane's on
-				UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 0; c < 2; c++)
-					if (8 * j + c > last)
-						s[i][j][2 * r + c] = low;
-			}
+			mask<step, strips, false>(s, first + lane() / 4 - t * step - lane() % 4 * 2);
 		UNROLL for (int i = 0; i < strips; i++) UNROLL for (int r = 0; r < 2; r++) {
 			float most = top[i][r], add = 0;
 			UNROLL for (int j = 0; j < step / 8; j++) most = max_(most, max_(s[i][j][2 * r], s[i][j][2 * r + 1]));
@@ -285,12 +291,13 @@ template <int wide, int own, int step> DEVICE void attend_keys(GRADIENT_ARGS) {
 		float p[strips][step / 8][4] = {}, ds[strips][step / 8][4] = {};
 		scores<Q, wide, step, strips>(p, at, 0, [&](u32 *f, int i, int t) { K::template left<true>(f, mine, 16 * i, 16 * t); });
 		scores<Q, wide, step, strips>(ds, at, step, [&](u32 *f, int i, int t) { K::template left<true>(f, mine, own + 16 * i, 16 * t); });
-		const int begins = first + lane() / 4 - t0 - lane() % 4 * 2; // the lane's first key's first query, from the lane's on
+		if (t0 < first + 16 * strips)
+			mask<step, strips, true>(p, first + lane() / 4 - t0 - lane() % 4 * 2);
 		UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 0; c < 2; c++) {
 			const float log = logs[8 * j + c] * log2e, mean = means[8 * j + c];
 			UNROLL for (int i = 0; i < strips; i++) UNROLL for (int r = 0; r < 2; r++) {
 				float &w = p[i][j][2 * r + c], &g = ds[i][j][2 * r + c];
-				w = 8 * j + c - 16 * i - 8 * r < begins ? 0.f : exp2_(fma_(w, unit, -log)); // past the end of time q and dy are 0, and so is all that is added
+				w = exp2_(fma_(w, unit, -log)); // past the end of time q and dy are 0, and so is all that is added
 				g = w * (g - mean);
 			}
 		}
@@ -353,9 +360,10 @@ template <int wide, int own, int step> DEVICE void attend_queries(GRADIENT_ARGS)
 		float p[strips][step / 8][4] = {}, ds[strips][step / 8][4] = {};
 		scores<K, wide, step, strips>(p, at, 0, [&](u32 *f, int i, int n) { Q::template left<true>(f, mine, 16 * i, 16 * n); });
 		scores<K, wide, step, strips>(ds, at, step, [&](u32 *f, int i, int n) { Q::template left<true>(f, mine, own + 16 * i, 16 * n); });
-		const int last = first + lane() / 4 - t * step - lane() % 4 * 2; // the lane's first query's last key, from the lane's on
+		if (t * step + step > first)
+			mask<step, strips, false>(p, first + lane() / 4 - t * step - lane() % 4 * 2);
 		UNROLL for (int i = 0; i < strips; i++) UNROLL for (int j = 0; j < step / 8; j++) UNROLL for (int c = 0; c < 4; c++) {
-			const float w = 8 * j + c % 2 - 16 * i - c / 2 * 8 > last ? 0.f : exp2_(fma_(p[i][j][c], unit, -logs[i][c / 2]));
+			const float w = exp2_(fma_(p[i][j][c], unit, -logs[i][c / 2]));
 			ds[i][j][c] = w * (ds[i][j][c] - means[i][c / 2]);
 		}
 		weighted<K, wide, step, strips>(dq, ds, at, 0);

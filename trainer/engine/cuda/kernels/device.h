@@ -62,8 +62,10 @@ DEVICE u32 ballot_sync(bool v) { return __nvvm_vote_ballot_sync(0xffffffffu, v);
 DEVICE int lowest_bit(u32 x) { return __builtin_ctz(x); }
 #endif
 
-// Elementary functions. Those of base 2 are the hardware's own, off by a unit or two in the last place; / is rounded to nearest.
-DEVICE float exp2_(float x) { float y; asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
+// Elementary functions. Those of base 2 are the hardware's own, off by some 2⁻²² of their result; log2_ by as much outright where
+// its argument is near 1. exp2_ is one instruction, as what is too small for a normal number becomes 0. The others, and /, are
+// rounded to nearest.
+DEVICE float exp2_(float x) { float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 DEVICE float log2_(float x) { float y; asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 DEVICE float sqrt_(float x) { float y; asm("sqrt.rn.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 DEVICE double sqrt_(double x) { double y; asm("sqrt.rn.f64 %0, %1;" : "=d"(y) : "d"(x)); return y; }

@@ -29,7 +29,7 @@ extern "C" KERNEL __launch_bounds__(team) head_loss(float *logits, float *losses
 		top = most;
 	}
 	const float high = warp_max_sync(top);
-	sum = warp_sum_sync(sum > 0 ? sum * exp2_((top - high) * log2e) : 0.f); // a thread without elements has no top
+	sum = warp_sum_sync(sum != 0 ? sum * exp2_((top - high) * log2e) : 0.f); // a thread without elements has no top; a NaN stays one
 	if (lane() == 0)
 		tops[warp()] = high, sums[warp()] = sum;
 	barrier();
@@ -37,7 +37,7 @@ extern "C" KERNEL __launch_bounds__(team) head_loss(float *logits, float *losses
 	for (int w = 1; w < team / 32; w++) top = max_(top, tops[w]);
 	sum = 0;
 	for (int w = 0; w < team / 32; w++)
-		if (sums[w] > 0)
+		if (sums[w] != 0)
 			sum = fma_(sums[w], exp2_((tops[w] - top) * log2e), sum);
 	const float lse = top + log2_(sum) * ln2;
 	if (thread() == 0)
