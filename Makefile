@@ -25,6 +25,8 @@ run: setup build ## train the small model of configs/tiny.yaml; again: resume it
 	$(BIN) run configs/tiny.yaml $(if $(wildcard runs/tiny/summary.json),--fresh,$(if $(wildcard runs/tiny/run.yaml),--resume))
 
 test: lint race arm64 ## check the sources, test with the race detector, build for linux/arm64
+	@command -v g++ >/dev/null || echo "NOT TESTED: the CUDA engine, whose emulated GPU needs g++ (make setup)"
+	@command -v clang-19 >/dev/null || echo "NOT CHECKED: that the kernels' PTX is what clang makes of them (scripts/setup ptx)"
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
@@ -34,6 +36,7 @@ lint: ## gofmt, go vet, staticcheck
 
 race:
 	@if CGO_ENABLED=1 $(GO) test -race -run '^$$' ./shards >/dev/null 2>&1; then race=-race; \
+	elif [ -n "$$SKEIN_TEST_INSIST" ]; then echo "no C compiler for the race detector" >&2; exit 1; \
 	else race=; echo "no C compiler: testing without the race detector (make setup)"; fi; \
 	set -x; CGO_ENABLED=$${race:+1} $(GO) test $$race -timeout 10m ./...
 

@@ -1,12 +1,16 @@
-//go:build race
-
 package gradients_test
 
-import "flag"
+import (
+	"flag"
 
-// The race detector makes arithmetic ten times as slow, and there are no goroutines here: fewer draws will do.
+	"github.com/skein-train/skein/internal/racetest"
+)
+
+// There are no goroutines here for the race detector: fewer draws will do.
 func init() {
-	if err := flag.Set("rapid.checks", "25"); err != nil {
-		panic(err)
+	if racetest.Enabled {
+		if err := flag.Set("rapid.checks", "25"); err != nil {
+			panic(err)
+		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/skein-train/skein/internal/racetest"
 )
 
 // prepared makes a data set of n random bytes in shards of 100 tokens.
@@ -243,21 +245,9 @@ func TestSequenceAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		g++
-	}); n >= 1 && !raceEnabled() {
+	}); n >= 1 && !racetest.Enabled { // a pool drops at random there
 		t.Errorf("%v allocations per sequence", n)
 	}
-}
-
-// raceEnabled guesses from a pool that drops its content at random, as it does under the race detector.
-func raceEnabled() bool {
-	var p sync.Pool
-	for range 100 {
-		p.Put(new(int))
-		if p.Get() == nil {
-			return true
-		}
-	}
-	return false
 }
 
 func BenchmarkSequence(b *testing.B) {
