@@ -16,11 +16,11 @@ func TestLossTellsNaN(t *testing.T) {
 		weights[broken*d] = float32(math.NaN())
 		w := engine.Weight{Master: e.Alloc(v * d), Out: v, In: d}
 		e.Upload(w.Master, weights)
-		targets, loss := e.Alloc(n), e.Alloc(1)
+		targets, loss := e.Alloc(n), engine.Scalars(e, 1)
 		e.UploadInt32(targets, []int32{1, 2})
 		e.Head(loss, engine.Buf{}, engine.Buf{}, e.Alloc(n*d), &w, targets, n, engine.Loss{Scale: 1})
-		var got [1]float32
-		if e.Download(got[:], loss); !math.IsNaN(float64(got[0])) {
+		var got [1]float64
+		if e.Get(got[:], loss); !math.IsNaN(got[0]) {
 			t.Errorf("logit %d is no number, and the loss is %v", broken, got[0])
 		}
 		if err := e.Close(); err != nil {
