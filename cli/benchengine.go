@@ -102,6 +102,7 @@ type measurement struct {
 	FLOPS          rates         `json:"flops"`       // a second, of which FLOPs counts for each token
 	OfPeak         float64       `json:"of_peak"`     // median by the clock, as a part of what the machine does at most
 	StepS          float64       `json:"step_s"`      // median
+	Captured       float64       `json:"captured"`    // part of the steps in which a GPU replays what it has taken down; 0 on engines that take nothing down
 	AllocatedBytes uint64        `json:"alloc_bytes"` // a step
 	Allocations    uint64        `json:"allocations"` // a step
 	PeakMemory     uint64        `json:"peak_memory"` // bytes resident; 0 if the system does not say
@@ -166,7 +167,7 @@ func measureEngine(ctx context.Context, c configs.Config, steps int, out *consol
 	m.TokensPerS = t.rates(float64(tokens))
 	m.FLOPS = m.TokensPerS.times(float64(trainer.FLOPs(modelOf(c, vocab), c.Data.SeqLen)))
 	m.Allocations, m.AllocatedBytes = t.allocations/uint64(steps), t.allocated/uint64(steps)
-	m.StepS = median(t.wall)
+	m.StepS, m.Captured = median(t.wall), t.captured()
 	m.Parts, m.Rest = parts.parts(median(parts.wall))
 	if m.Peaks, err = peaksOf(ctx, c, out); err != nil {
 		return nil, err
@@ -225,6 +226,9 @@ func (m *measurement) tell(out *console) {
 	out.line("         %.1f GFLOP/s, %.0f %% of the machine's peak; best %.1f", m.FLOPS.Median/giga, 100*m.OfPeak, m.FLOPS.Best/giga)
 	if alone := m.Peaks[len(m.Peaks)-1]; m.FLOPS.CPUMedian > 0 {
 		out.line("         %.1f GFLOP per CPU-second, %.0f %% of one thread's peak", m.FLOPS.CPUMedian/giga, 100*m.FLOPS.CPUMedian/alone.FLOPS)
+	}
+	if m.Captured > 0 {
+		out.line("         %.1f %% of a step inside of captured graphs", 100*m.Captured)
 	}
 	out.line("memory   %s at the peak; %s allocations of %s together in a step", humanize.IBytes(m.PeakMemory), humanize.Comma(int64(m.Allocations)), humanize.IBytes(m.AllocatedBytes))
 	out.line("")

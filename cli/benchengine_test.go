@@ -43,7 +43,7 @@ func TestStopwatch(t *testing.T) {
 
 func sampleMeasurement() *measurement {
 	m := &measurement{
-		Engine: "cpu: none", Threads: 2, Parameters: 1000, StepS: 1, FLOPS: rates{Median: 50e9}, TokensPerS: rates{Median: 1000},
+		Engine: "cpu: none", Threads: 2, Parameters: 1000, StepS: 1, Captured: .96, FLOPS: rates{Median: 50e9}, TokensPerS: rates{Median: 1000},
 		Peaks: []peak.Peak{{Threads: 2, FLOPS: 200e9, Bandwidth: 20e9}, {Threads: 1, FLOPS: 100e9, Bandwidth: 15e9}},
 		Parts: []part{
 			{Op: "linear.grad", Calls: 1, Time: 500 * time.Millisecond, Share: .5, FLOPs: 50e9, Bytes: 1e9},
@@ -69,7 +69,7 @@ func TestRoofs(t *testing.T) {
 	}
 	var out bytes.Buffer
 	m.tell(newConsole(&out))
-	for _, want := range []string{"200 GFLOP/s and 20.0 GB/s at most with 2 threads", "25 % of the machine's peak", " 50 % of arithmetic", " 50 % of memory"} {
+	for _, want := range []string{"200 GFLOP/s and 20.0 GB/s at most with 2 threads", "25 % of the machine's peak", " 50 % of arithmetic", "96.0 % of a step inside", " 50 % of memory"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &out)
 		}

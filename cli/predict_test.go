@@ -34,9 +34,9 @@ func forecastOf(t *testing.T, c configs.Config) forecast {
 // A worker's vectors are counted for each worker, and once for each purpose.
 func TestPredictCountsVectors(t *testing.T) {
 	f := forecastOf(t, tinyRun(t, "swarm.local_workers=3"))
-	const vector = 4 * 869504
+	const vector, scalars = 4 * 869504, 64 // bytes
 	for _, n := range f.Needs {
-		want := map[string]int64{"parameters": vector, "gradients": vector, "inner optimizer": 2 * vector, "anchor": vector, "outer optimizer": vector}[n.Purpose]
+		want := map[string]int64{"parameters": vector, "gradients": vector, "inner optimizer": 2*vector + scalars, "anchor": vector, "outer optimizer": vector}[n.Purpose]
 		if want != 0 && (n.Bytes != want || n.Times != 3) {
 			t.Errorf("%+v, want 3 × %d", n, want)
 		}

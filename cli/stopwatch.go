@@ -16,6 +16,7 @@ type stopwatch struct {
 	wall, cpu              []float64 // seconds of each step
 	kinds                  map[string]*kind
 	allocations, allocated uint64 // number and bytes, of all steps
+	replayed               time.Duration
 }
 
 // kind sums up one kind of op.
@@ -39,6 +40,7 @@ func timeSteps(ctx context.Context, r *trainer.Replica, steps int, watched bool,
 		}
 		if i == warm {
 			s.forget()
+			s.replayed = -r.Replayed()
 			runtime.ReadMemStats(&before)
 		}
 		if watched {
@@ -51,6 +53,7 @@ func timeSteps(ctx context.Context, r *trainer.Replica, steps int, watched bool,
 		s.lap(time.Since(start).Seconds(), (usage.CPU() - cpu).Seconds(), steps)
 	}
 	runtime.ReadMemStats(&after)
+	s.replayed += r.Replayed()
 	r.Watch(nil)
 	s.allocations, s.allocated = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
 	return s, nil
@@ -99,6 +102,15 @@ func (s *stopwatch) rates(units float64) (r rates) {
 		r.CPUMedian, r.CPUBest = units/median(s.cpu), units/least
 	}
 	return r
+}
+
+// captured is the part of the steps in which the device worked on replays.
+func (s *stopwatch) captured() float64 {
+	var all float64
+	for _, w := range s.wall {
+		all += w
+	}
+	return s.replayed.Seconds() / all
 }
 
 // parts are the kinds of ops in a step of that many seconds, the longest first, and what of the step is outside of them.

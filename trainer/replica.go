@@ -5,6 +5,7 @@ package trainer
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/skein-train/skein/gradients"
 	"github.com/skein-train/skein/shards"
@@ -93,6 +94,10 @@ func (r *Replica) shape(batch int) graph.Shape {
 
 // Engine names the engine that was chosen, for people.
 func (r *Replica) Engine() string { return r.engine.Name() }
+
+// Replayed is how long the engine's device has worked on what it took down once and replays; the rest of a step is its launches, copies
+// and waits. 0 on engines that take nothing down.
+func (r *Replica) Replayed() time.Duration { return engine.Replayed(r.engine) }
 
 // Class is the engine's numeric class.
 func (r *Replica) Class() uint16 { return r.engine.Class() }

@@ -15,6 +15,14 @@ type Recorder interface {
 	Replayed() time.Duration
 }
 
+// Replayed is how long the device of e has worked on replays; engines that are no Recorders have none.
+func Replayed(e Engine) time.Duration {
+	if r, ok := e.(Recorder); ok {
+		return r.Replayed()
+	}
+	return 0
+}
+
 // Pass is a sequence of calls that is made again and again, with the same arguments. The zero Pass was not made yet.
 type Pass struct {
 	made   bool

@@ -23,13 +23,21 @@ func (b *Builder) linear(x *gorgonia.Node, w *Param, t engine.Type) *gorgonia.No
 	return b.apply(&op{name: "linear", out: typed(t, n, out), over: none, diff: []bool{true, true}, flops: 2 * mul(n, k, out),
 		run: func(o *op) { e.Linear(o.out.buf, o.in(0), weight, n) },
 		symdiff: func(o *op, dy *gorgonia.Node) gorgonia.Nodes {
-			x := o.keptInput(0)
-			dx := b.apply(&op{name: "linear.grad", out: typed(ValueOf(x).buf.Type, n, k), over: none, flops: 4 * mul(n, k, out), grad: w.grad,
-				run: func(o *op) {
-					dy, x := o.in(0), o.in(1)
-					e.LinearGrad(w.grad.buf, dy, x, n, out, k, b.accumulates(w))
-					e.LinearBack(o.out.buf, dy, weight, n)
-				}}, dy, x, w.Node)
+			x, read := o.keptInput(0), e.Compute()
+			grad := &op{name: "linear.grad", out: typed(ValueOf(x).buf.Type, n, k), over: none, flops: 4 * mul(n, k, out), grad: w.grad}
+			if ValueOf(dy).buf.Type != read { // that of the residual stream: both products read it rounded
+				grad.side = []*Value{typed(read, n, out)}
+			}
+			grad.run = func(o *op) {
+				dy, x := o.in(0), o.in(1)
+				if len(o.side) > 0 {
+					e.Copy(o.sides(0), dy)
+					dy = o.sides(0)
+				}
+				e.LinearGrad(w.grad.buf, dy, x, n, out, k, b.accumulates(w))
+				e.LinearBack(o.out.buf, dy, weight, n)
+			}
+			dx := b.apply(grad, dy, x, w.Node)
 			return gorgonia.Nodes{dx, b.extract(dx, w.grad)}
 		}}, x, w.Node)
 }

@@ -36,7 +36,7 @@ func (e *Engine) Room(head *engine.Weight, uses, tokens int, a engine.Attention)
 	logits := int64(rows) * int64(head.Out)
 	bytes += 4*logits + 4*int64(tokens) + products
 	if e.compute == engine.BF16 {
-		bytes += 2*logits + 2*int64(tokens)*int64(head.In) // the residual stream's gradient, rounded
+		bytes += 2 * logits
 	}
 	tall, ld := a.Time*a.HeadDim, oddLines(a.Time)
 	attention := 4 * int64(6*tall+2*a.HeadDim*ld+2*rowBlock*ld+2*rowBlock*a.HeadDim)

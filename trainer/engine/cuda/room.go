@@ -10,7 +10,6 @@ func (*Engine) Packed(w *engine.Weight, _ int) int64 { return lines(narrowed(w.O
 // Room implements engine.Spender.
 func (e *Engine) Room(head *engine.Weight, _, tokens int, a engine.Attention) (bytes int64) {
 	rows, d, wide := int64(tokens), int64(a.HeadDim), int64(wideOf(a.HeadDim))
-	bytes += lines(narrowed(tokens, head.In))          // the residual stream's gradient, rounded
 	bytes += lines(2 * busy * 128 * 128 * 4)           // gradients of weights in parts
 	bytes += lines(2 * rows * int64(a.Heads) * wide)   // queries
 	bytes += lines(2 * rows * int64(a.KVHeads) * wide) // keys

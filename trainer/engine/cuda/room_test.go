@@ -27,7 +27,7 @@ func TestRoom(t *testing.T) {
 		said := e.Room(&engine.Weight{Out: vocab, In: d}, 1, tokens, a)
 		e.Refresh(layer, 1)
 		e.Refresh(head, 1)
-		x, y, wide, residual := half(tokens*d), half(tokens*2*headDim), half(tokens*f), e.Alloc(tokens*d)
+		x, y, wide, residual := half(tokens*d), half(tokens*2*headDim), half(tokens*f), half(tokens*d)
 		qkv, dqkv, dy, lse := half(tokens*4*headDim), half(tokens*4*headDim), half(tokens*2*headDim), e.Alloc(2*tokens)
 		e.Linear(wide, x, layer, tokens)
 		e.LinearBack(x, wide, layer, tokens)
