@@ -53,9 +53,8 @@ func Measure(o Options, data shards.Source) (Footprint, error) {
 	}
 	f.Evaluation = 4 * (ruler.elements - taken)
 	if spender != nil {
-		s, uses := r.shape(o.MicroBatchSize), o.BatchSize/o.MicroBatchSize
-		weights := r.train.Weights()
-		f.Engine = packed(spender, weights, uses) + spender.Room(weights[len(weights)-1], uses, s.Batch*s.Time, s.Attention())
+		t := r.training()
+		f.Engine = packed(spender, t.Weights, t.Uses) + spender.Room(t)
 		f.Evaluation += packed(spender, loss.Weights(), 1)
 	}
 	return f, nil

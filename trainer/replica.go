@@ -77,10 +77,24 @@ func build(o Options, data shards.Source) (*Replica, error) {
 	if r.inner, err = o.Inner.build(o.Engine, layout); err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
+	if e, ok := o.Engine.(engine.Reserver); ok {
+		e.Reserve(r.training())
+	}
 	if err := r.Err(); err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
 	return r, nil
+}
+
+// training is what an engine is told of the replica's work.
+func (r *Replica) training() engine.Training {
+	s := r.shape(r.options.MicroBatchSize)
+	t := engine.Training{Weights: r.train.Weights(), Uses: r.options.BatchSize / r.options.MicroBatchSize, Tokens: s.Batch * s.Time,
+		Attention: s.Attention(), Parameters: r.Len()}
+	if r.inner != nil {
+		t.Products = r.inner.Products()
+	}
+	return t
 }
 
 // Err is what the engine's device has failed with, nil for as long as it works. Step, Evaluate and Generate return it; what

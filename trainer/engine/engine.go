@@ -166,9 +166,31 @@ type Engine interface {
 type Spender interface {
 	// Packed is what Refresh takes for one weight, whose Master may be empty.
 	Packed(w *Weight, uses int) int64
-	// Room is what passes of that many tokens keep for use within one call; head is the weight of Head.
-	Room(head *Weight, uses, tokens int, a Attention) int64
+	// Room is the most that the calls of training keep for use within one of them.
+	Room(t Training) int64
 }
+
+// Reserver is a Spender that can take its room beforehand. Without that it takes what a call needs, and if a later one needs more, that beside
+// it.
+type Reserver interface{ Reserve(t Training) }
+
+// Training is what a Spender is told of passes and steps.
+type Training struct {
+	Weights      []*Weight // that passes read; the last is that of Head. Masters may be empty
+	Uses, Tokens int       // how many passes between two Refreshes; of one pass
+	Attention    Attention
+	Parameters   int       // elements of the gradient, whose squares are added up
+	Products     []Product // that the optimizer asks MatMul for
+}
+
+// Head is the weight of Head.
+func (t Training) Head() *Weight { return t.Weights[len(t.Weights)-1] }
+
+// Product is the size of a MatMul: [M,K] by [K,N].
+type Product struct{ M, N, K int }
+
+// FLOPs is its arithmetic.
+func (p Product) FLOPs() int64 { return 2 * int64(p.M) * int64(p.N) * int64(p.K) }
 
 // Options choose an engine.
 type Options struct {

@@ -51,6 +51,8 @@ func (s *stretch) decays(from, n int) {
 
 func (a *adamW) moments() []Moment { return []Moment{{Buf: a.first}, {Buf: a.second, Squares: true}} }
 
+func (*adamW) products() []engine.Product { return nil }
+
 func (a *adamW) flops() int64 { return 14 * int64(a.first.Len) }
 
 func (a *adamW) update(params, grads engine.Buf) {

@@ -46,9 +46,16 @@ func newMuon(e engine.Engine, tensors []gradients.Tensor, c Config, s scalars) *
 
 func (m *muon) moments() []Moment { return []Moment{{Buf: m.momentum}} }
 
-func (m *muon) flops() (sum int64) {
+func (m *muon) products() (all []engine.Product) {
 	for _, t := range m.matrices {
-		sum += orthogonaliseFLOPs(t.rows, t.cols)
+		all = append(all, orthogonaliseProducts(t.rows, t.cols)...)
+	}
+	return all
+}
+
+func (m *muon) flops() (sum int64) {
+	for _, p := range m.products() {
+		sum += quinticSteps * p.FLOPs()
 	}
 	return sum
 }

@@ -61,6 +61,7 @@ type operands struct{ params, grads, guard engine.Buf }
 type rule interface {
 	moments() []Moment
 	update(params, grads engine.Buf)
+	products() []engine.Product // each size at least once
 	flops() int64
 }
 
@@ -130,6 +131,14 @@ func (o *Optimizer) Step(params, grads, guard engine.Buf, lr float64) error {
 // Moments lists the vectors of the state, always the same ones. For adamw: first and second moments, as long as the
 // parameters. For muon: the momentum of the hidden matrices, then first and second moments of all other tensors.
 func (o *Optimizer) Moments() []Moment { return o.moments }
+
+// Products are the sizes of what Step asks the engine's MatMul for.
+func (o *Optimizer) Products() (all []engine.Product) {
+	for _, r := range o.rules {
+		all = append(all, r.products()...)
+	}
+	return all
+}
 
 // FLOPs is the arithmetic of one Step: 14 operations for each of AdamW's parameters and Muon's products, clipping left out.
 func (o *Optimizer) FLOPs() (sum int64) {

@@ -29,10 +29,10 @@ func newOrthogonaliser(e engine.Engine, matrices []matrix) *orthogonaliser {
 	return &orthogonaliser{e.Alloc(area), e.Alloc(area), e.Alloc(side * side), e.Alloc(side * side), e}
 }
 
-// orthogonaliseFLOPs is the arithmetic of run's products: A, its square, and what is added to x, in every step.
-func orthogonaliseFLOPs(rows, cols int) int64 {
-	side, long := int64(min(rows, cols)), int64(max(rows, cols))
-	return quinticSteps * 2 * side * side * (long + side + long)
+// orthogonaliseProducts are run's in every one of its quinticSteps: A, its square, and what is added to x.
+func orthogonaliseProducts(rows, cols int) []engine.Product {
+	side, long := min(rows, cols), max(rows, cols)
+	return []engine.Product{{M: side, N: side, K: long}, {M: side, N: side, K: side}, {M: rows, N: cols, K: side}}
 }
 
 // run works on x [rows, cols] in place: x/‖x‖ has no singular value above 1, and each step takes x to (a·I + b·A + c·A²)·x

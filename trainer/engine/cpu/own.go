@@ -27,8 +27,9 @@ func (l native) packedLen(w *engine.Weight, _ int) int64 {
 }
 
 // Room implements engine.Spender.
-func (e *Engine) Room(head *engine.Weight, uses, tokens int, a engine.Attention) (bytes int64) {
+func (e *Engine) Room(t engine.Training) (bytes int64) {
 	const products = 1 << 20 // what a product copies together at once, at most
+	head, uses, tokens, a := t.Head(), t.Uses, t.Tokens, t.Attention
 	rows := headRows(tokens, head.Out, e.most)
 	if rows < tokens && e.Packed(head, uses) == 0 {
 		bytes += e.Packed(head, 2)

@@ -43,7 +43,7 @@ func TestOwn(t *testing.T) {
 			typed := func(n int) engine.Buf { return e.Alloc(e.compute.Words(n)).At(0, n, e.compute) }
 			weight := func(out, in int) *engine.Weight { return &engine.Weight{Master: e.Alloc(out * in), Out: out, In: in} }
 			layer, head := weight(f, d), weight(vocab, d)
-			said := e.Packed(&engine.Weight{Out: f, In: d}, uses) + e.Packed(&engine.Weight{Out: vocab, In: d}, uses) + e.Room(&engine.Weight{Out: vocab, In: d}, uses, tokens, a)
+			said := e.Packed(&engine.Weight{Out: f, In: d}, uses) + e.Packed(&engine.Weight{Out: vocab, In: d}, uses) + e.Room(engine.Training{Weights: []*engine.Weight{{Out: f, In: d}, {Out: vocab, In: d}}, Uses: uses, Tokens: tokens, Attention: a})
 			e.Refresh(layer, uses)
 			e.Refresh(head, uses)
 			x, y, dy, wide := typed(tokens*d), typed(tokens*d), typed(tokens*d), typed(tokens*f)

@@ -23,6 +23,11 @@ func (r normed) kinds() int {
 	return 1
 }
 
+// parts is how many sums of a weight's gradient are made apart, each of share lines.
+func (r normed) parts() int { return ceil(r.n, share) * r.kinds() * r.d }
+
+const share = 128
+
 // warps is the number of rows that a block of the norms' kernels works on, one by each warp.
 const warps = 8
 
@@ -69,9 +74,8 @@ func (e *Engine) HeadNormGrad(dqkv, dw, dy, qkv, w, rstd engine.Buf, a engine.At
 
 // normGrad adds to dw first: dx may take dy's place.
 func (e *Engine) normGrad(dx, dw, dy, x, w, rstd, skip engine.Buf, r normed) {
-	const share = 128 // lines whose sums are added up in one go
 	count, kinds := ceil(r.n, share), r.kinds()
-	parts := e.scratch(count * kinds * r.d)
+	parts := e.scratch(r.parts())
 	e.launch("norm_weights", driver.Dim{X: ceil(r.d, 32), Y: count, Z: kinds}, 256, 0, at(parts), at(dy), at(x), at(rstd),
 		i32(r.n), i32(share), i32(r.d), i32(r.per), i32(r.line), i32(r.first), i32(kinds), shapeOf(r.d, operands(dy, x)).arg)
 	e.launch("add_parts", blocks(ceil(kinds*r.d, 256)), 256, 0, at(dw), at(parts), i32(count), i32(kinds*r.d))

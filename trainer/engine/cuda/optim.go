@@ -24,12 +24,16 @@ const sumTeam = 256 // threads of a block that adds up, as in flat.cu
 
 // squares adds up x² over blocks of a fixed size, to n parts in F64; there is room for one more.
 func (e *Engine) squares(x engine.Buf) (parts engine.Buf, n int) {
-	const block = 8192 // elements
-	n = ceil(x.Len, block)
-	parts = e.buf(&e.slots.sums, n+1, engine.F64)
-	e.launch("sum_squares", blocks(n), sumTeam, 0, at(parts), at(x), i64(x.Len), i32(block))
+	n = ceil(x.Len, squareBlock)
+	parts = e.buf(&e.slots.sums, squareParts(x.Len), engine.F64)
+	e.launch("sum_squares", blocks(n), sumTeam, 0, at(parts), at(x), i64(x.Len), i32(squareBlock))
 	return parts, n
 }
+
+const squareBlock = 8192 // elements whose squares a block adds up
+
+// squareParts is how many sums the squares of n elements need, and one more for what is made of them.
+func squareParts(n int) int { return ceil(n, squareBlock) + 1 }
 
 // ranges are those of AdamW's decay, as the kernel reads them: their ends in device memory.
 type ranges struct {

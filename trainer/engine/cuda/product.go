@@ -38,20 +38,31 @@ func (c cut) high() int { return min(c.wide, 128) }
 // busy is how many blocks keep a large GPU busy. A constant: the GPU at hand must not decide on the order of sums.
 const busy = 128
 
+// shortest is how many terms a part has at least, as it is written and read once more.
+const shortest = 1024
+
 // cutOf takes the largest tile of which there are enough. A product with few tiles and a long k, such as the gradient of a
-// weight, is cut along k; no part is shorter than a thousand terms, as each is written and read once more.
+// weight, is cut along k.
 func cutOf(p product) cut {
 	if ceil(p.m, 128)*ceil(p.n, 256) >= 4*busy {
 		return cut{256, 1}
 	}
 	tiles, parts := ceil(p.m, 128)*ceil(p.n, 128), 1
 	if p.ldc == p.n {
-		parts = max(1, min(2*busy/tiles, p.k/1024))
+		parts = max(1, min(2*busy/tiles, p.k/shortest))
 	}
 	if tiles*parts < busy/2 {
 		return cut{64, parts}
 	}
 	return cut{128, parts}
+}
+
+// mostParts is the most bytes that the parts of a product take of which no side is longer.
+func mostParts(m, n, k int) int64 {
+	if k < 2*shortest {
+		return 0
+	}
+	return 4 * min(int64(k/shortest)*int64(m)*int64(n), 2*busy*128*128)
 }
 
 var gemms = [3]map[int]string{
@@ -192,8 +203,7 @@ func (e *Engine) LinearGrad(dw, dy, x engine.Buf, n, out, in int, accumulate boo
 // MatMul multiplies large matrices on tensor cores, each factor as a sum of two bfloat16, which keeps 16 bits of 24, and small
 // ones in F32.
 func (e *Engine) MatMul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
-	const large = 64 // that is a tile at least, in each direction
-	if min(m, n, k) < large || transA && transB {
+	if !onTensorCores(m, n, k) || transA && transB {
 		e.matmul(c, a, b, transA, transB, m, n, k, accumulate)
 		return
 	}
@@ -220,11 +230,17 @@ func (e *Engine) split(x engine.Buf, lies bool, size, k, place int, room *slot) 
 		rows, cols, tall, wide = k, size, terms, ceil(size, 8)*8
 		ld, second = wide, terms*wide
 	}
-	m := matrix{e.room(room, 2*3*int64(tall)*int64(wide)), ld}
+	m := matrix{e.room(room, splitBytes(tall, wide)), ld}
 	e.launch("gemm_split", spread(tall*wide, 8), flat, 0, address(m.addr), at(x), i32(rows), i32(cols), i32(tall), i32(wide), i32(ld),
 		i64(second), i32(place))
 	return m
 }
+
+// splitBytes is the room for a factor of that size with three times the terms.
+func splitBytes(rows, cols int) int64 { return 3 * narrowed(ceil(rows, 8)*8, cols) }
+
+// onTensorCores tells whether MatMul takes a product of that size apart: if it fills a small tile in each direction.
+func onTensorCores(m, n, k int) bool { return min(m, n, k) >= 64 }
 
 func (e *Engine) matmul(c, a, b engine.Buf, transA, transB bool, m, n, k int, accumulate bool) {
 	const tile, team = 128, 256 // as in gemm.cu
