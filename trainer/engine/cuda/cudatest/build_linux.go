@@ -17,8 +17,10 @@ import (
 	"github.com/ebitengine/purego"
 )
 
-// flags: numbers have to come out as they do on a device, so no fast-math, and a fused multiply-add only where one is written.
-var flags = []string{"-x", "c++", "-std=c++20", "-O2", "-fPIC", "-ffp-contract=off", "-DSKEIN_EMULATE"}
+// flags: numbers have to come out as they do on a device, so no fast-math, and a fused multiply-add only where one is written. As on a
+// device, what loads or stores several numbers at once has to be aligned to all of them: else an illegal instruction ends the test.
+var flags = []string{"-x", "c++", "-std=c++20", "-O2", "-fPIC", "-ffp-contract=off", "-DSKEIN_EMULATE",
+	"-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"}
 
 // build and buildProducts compile the emulated device, and the fake cuBLASLt that computes on it, once per state of their sources,
 // for all test binaries of the machine.
