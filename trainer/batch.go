@@ -11,6 +11,13 @@ type batch struct {
 	sequence        []int32 // [T+1]
 	tokens, targets []int32 // [B·T]
 	vocab           int
+	held            held
+}
+
+// held is what rows were filled from: training sequences from that stream position on, or anything else.
+type held struct {
+	from  uint64
+	known bool
 }
 
 func newBatch(size int, data shards.Source) batch {

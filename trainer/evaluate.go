@@ -81,6 +81,7 @@ func (r *Replica) validate(o *outer, at, size int) (float64, error) {
 		}
 		o.losses[size] = p
 	}
+	r.batch.held = held{}
 	for i := range size {
 		if err := r.batch.fill(i, func(dst []int32) error { return r.data.Validation(dst, at+i) }); err != nil {
 			return 0, fmt.Errorf("validation sequence %d: %w", at+i, err)

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/skein-train/skein/shards"
+	"github.com/skein-train/skein/trainer/engine"
 )
 
 // ErrSeatSpent is wrapped by Step when the reservation holds fewer sequences than a batch: Begin comes first.
@@ -54,6 +55,7 @@ func (r *Replica) learn(ctx context.Context) (loss float64, err error) {
 	if err := r.backward(ctx, micros); err != nil {
 		return 0, err
 	}
+	r.readAhead()
 	if r.inner != nil {
 		err = r.update()
 	}
@@ -87,6 +89,28 @@ func (r *Replica) backward(ctx context.Context, micros int) error {
 
 // load feeds one micro-batch from stream position start on.
 func (r *Replica) load(start uint64) error {
+	if err := r.read(start); err != nil {
+		return err
+	}
+	r.train.Feed(r.batch.tokens, r.batch.targets)
+	return nil
+}
+
+// readAhead reads the next step's first micro-batch while a device is at work on this one's last. An error is left to that step.
+func (r *Replica) readAhead() {
+	size := uint64(r.options.BatchSize)
+	if _, queues := r.engine.(engine.Waiter); queues && r.watch == nil && r.seat.Count >= 2*size {
+		_ = r.read(r.seat.Start + size)
+	}
+}
+
+// read fills the batch from stream position start on, unless that is what it holds.
+func (r *Replica) read(start uint64) error {
+	want := held{start, true}
+	if r.batch.held == want {
+		return nil
+	}
+	r.batch.held = held{}
 	for i := range r.options.MicroBatchSize {
 		position := start + uint64(i)
 		err := r.batch.fill(i, func(dst []int32) error { return r.data.Sequence(dst, position) })
@@ -94,6 +118,6 @@ func (r *Replica) load(start uint64) error {
 			return fmt.Errorf("sequence %d: %w", position, err)
 		}
 	}
-	r.train.Feed(r.batch.tokens, r.batch.targets)
+	r.batch.held = want
 	return nil
 }
