@@ -117,16 +117,9 @@ func (l *Library) describe(to *uintptr, kind uintptr, rows, cols int, turned boo
 // choose asks for the algorithm that the library expects to be the fastest. It fails with NotSupported where there is none.
 func (p *plan) choose(h *Handle, of Product) error {
 	l := h.library
-	var preference uintptr
-	if err := l.call(cublasLtMatmulPreferenceCreate, uintptr(unsafe.Pointer(&preference))); err != nil {
-		return err
-	}
-	defer l.call(cublasLtMatmulPreferenceDestroy, preference)
-	err := errors.Join(
-		set[uint64](l, cublasLtMatmulPreferenceSetAttribute, preference, maxWorkspace, Workspace),
-		set(l, cublasLtMatmulPreferenceSetAttribute, preference, reduction, reductions(of)))
-	for matrix := range uintptr(4) {
-		err = errors.Join(err, set[uint32](l, cublasLtMatmulPreferenceSetAttribute, preference, alignments+matrix, Align))
+	preference, err := l.preference(of)
+	if preference != 0 {
+		defer l.call(cublasLtMatmulPreferenceDestroy, preference)
 	}
 	if err != nil {
 		return err
@@ -144,6 +137,21 @@ func (p *plan) choose(h *Handle, of Product) error {
 		return &Error{names[cublasLtMatmulAlgoGetHeuristic], status}
 	}
 	return nil
+}
+
+// preference describes which algorithms will do. It is to be destroyed, also if there is an error, unless it is 0.
+func (l *Library) preference(of Product) (uintptr, error) {
+	var preference uintptr
+	if err := l.call(cublasLtMatmulPreferenceCreate, uintptr(unsafe.Pointer(&preference))); err != nil {
+		return 0, err
+	}
+	err := errors.Join(
+		set[uint64](l, cublasLtMatmulPreferenceSetAttribute, preference, maxWorkspace, Workspace),
+		set(l, cublasLtMatmulPreferenceSetAttribute, preference, reduction, reductions(of)))
+	for matrix := range uintptr(4) {
+		err = errors.Join(err, set[uint32](l, cublasLtMatmulPreferenceSetAttribute, preference, alignments+matrix, Align))
+	}
+	return preference, err
 }
 
 // set sets an attribute of a description.
