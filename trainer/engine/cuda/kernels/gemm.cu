@@ -156,7 +156,7 @@ EXPORT(gemm_split)
 // F32 units the limit (about 67 TFLOP/s on an H100, 19.5 on an A100; expect a little over half).
 extern "C" KERNEL __launch_bounds__(256, 2) matmul(float *c, const float *a, const float *b, int m, int n, int k, long long ai, long long ap, long long bp, long long bj, int how) {
 	constexpr int tile = 128, step = 8;
-	__shared__ float as[step][tile + 4], bs[step][tile + 4];
+	alignas(16) __shared__ float as[step][tile + 4], bs[step][tile + 4]; // four of them are read at once
 	const int down = (m + tile - 1) / tile, row = block_x() % down * tile, column = block_x() / down * tile;
 	// Neighbours among threads read neighbours in memory.
 	const int t = thread(), y = t / 16 * 4, x = t % 16 * 4;
