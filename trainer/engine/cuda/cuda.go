@@ -2,7 +2,8 @@
 // driver compiles for the GPU at hand, found and called at run time (see driver).
 //
 // Products read bfloat16 on tensor cores and sum in F32. No kernel adds floats atomically, so the same inputs give the
-// same bits on GPUs of one capability. Calls queue work on one stream and return; Download and Get wait for it.
+// same bits on GPUs of one capability, or of one kind where cuBLASLt makes the products. Calls queue work on one stream and
+// return; Download and Get wait for it.
 package cuda
 
 import (

@@ -7,7 +7,7 @@ import (
 )
 
 // slot is device memory for use within one call. It grows to the largest call and stays, so that a step like the last
-// one allocates nothing. What it had before stays, too: captured work may still refer to it.
+// one allocates nothing. What it had before stays, too: captured work may still refer to it; hence Reserve.
 type slot struct {
 	addr  uintptr
 	bytes int64
