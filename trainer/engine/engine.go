@@ -87,7 +87,8 @@ type Engine interface {
 
 	// Alloc returns zeroed memory for n elements of F32, aligned to 64 bytes. It is for building time, not for steps.
 	Alloc(n int) Buf
-	// Upload and UploadInt32 copy from the host, Download to the host, F32 or int32. Lengths must be equal.
+	// Upload and UploadInt32 copy from the host, Download to the host, F32 or int32. Lengths must be equal. A source may be changed as
+	// soon as the call is back.
 	Upload(dst Buf, src []float32)
 	UploadInt32(dst Buf, src []int32)
 	Download(dst []float32, src Buf)
