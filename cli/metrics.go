@@ -23,7 +23,7 @@ type record struct {
 	OuterLR        float64  `json:"outer/lr"`
 	PseudogradNorm float64  `json:"outer/pseudograd_norm"`
 	CosineMean     *float64 `json:"outer/cosine_mean,omitempty"` // mean cosine between the pseudo-gradients that a worker merges, if there are two
-	BytesSent      uint64   `json:"comm/bytes_sent"`   // mean of the local workers, from their sockets
+	BytesSent      uint64   `json:"comm/bytes_sent"`             // mean of the local workers, from their sockets
 	BytesRecv      uint64   `json:"comm/bytes_recv"`
 	SeatSent       uint64   `json:"comm/committee_bytes_sent"`
 	SeatRecv       uint64   `json:"comm/committee_bytes_recv"`
