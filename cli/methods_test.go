@@ -18,7 +18,7 @@ func small(t *testing.T, more string) configs.Config {
 	t.Helper()
 	c, err := configs.Parse([]byte("name: small\nseed: 3\n" +
 		"model: {hidden_size: 16, intermediate_size: 32, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, vocab_size: 256}\n" +
-		"data: {source: enwik7, tokenizer: byte, seq_len: 8}\ninner: {warmup_steps: 2}\ntrain: {steps: 12, batch_size: 2, micro_batch_size: 2}\nswarm: {local_workers: 3}\n" + more))
+		"data: {source: enwik7, tokenizer: byte, seq_len: 8}\ninner: {warmup_steps: 2}\ntrain: {steps: 8, batch_size: 2, micro_batch_size: 2}\nswarm: {local_workers: 3}\n" + more))
 	if err != nil {
 		t.Fatalf("%s: %v", more, err)
 	}
