@@ -88,11 +88,11 @@ func footprintOf(c configs.Config, p parts, hosts bool) (footprint, error) {
 	if err != nil {
 		return footprint{}, err
 	}
-	defer e.Close()
 	o, s, workers := replicaOptions(c, vocabOf(c)), p.sizes(), c.Swarm.LocalWorkers
 	o.Engine = e
 	r, err := trainer.Measure(o, silence{vocab: vocabOf(c), seqLen: c.Data.SeqLen})
-	if err != nil {
+	_, apart := e.(engine.Apart)
+	if err = errors.Join(err, e.Close()); err != nil { // before anybody asks what is free
 		return footprint{}, err
 	}
 	trained := func(workers int) needs {
@@ -121,7 +121,7 @@ func footprintOf(c configs.Config, p parts, hosts bool) (footprint, error) {
 			need{"report", 2*s.fragment + s.payload, 1}, // how far the workers agree
 			need{"committee", peer, 1})
 	}
-	if _, apart := e.(engine.Apart); apart {
+	if apart {
 		if f.device, err = fullest(c, trained); err != nil {
 			return footprint{}, err
 		}

@@ -2,7 +2,7 @@
 
   gpu_pairs.py MODEL MICRO BATCH FOLDER
 
-FOLDER holds ours.1, torch.1, ours.2, …; without torch.N there was no PyTorch. own.1 is ours without cuBLASLt."""
+FOLDER holds ours.1, torch.1, ours.2, …; without torch.N PyTorch has timed nothing. own.1 is ours without cuBLASLt."""
 
 import json, pathlib, re, statistics, sys
 
@@ -41,7 +41,7 @@ if pairs:
     row(f"speed of {model}", verdict(statistics.median(ratios) >= LEAST),
         f"{statistics.median(ratios):.2f} × torch.compile, {min(ratios):.2f} to {max(ratios):.2f} in {len(pairs)} pairs; at least {LEAST} is wanted")
 else:
-    row(f"speed of {model}", "not checked", f"no PyTorch with a GPU; {statistics.median(m['tokens_per_s']['median'] for m in ours.values()):,.0f} tokens/s by itself")
+    row(f"speed of {model}", "not checked", f"PyTorch has no GPU here, or did not end in time; {statistics.median(m['tokens_per_s']['median'] for m in ours.values()):,.0f} tokens/s by itself")
 row(f"{model} in captured graphs", verdict(last["captured"] >= CAPTURED), f"{last['captured']:.1%} of a step; at least {CAPTURED:.0%} is wanted")
 
 say(f"### {model}: {last['parameters']:,} parameters, {batch} sequences of {last['seq_len']} tokens, {micro} at once")

@@ -23,6 +23,17 @@ func Replayed(e Engine) time.Duration {
 	return 0
 }
 
+// Passes are told apart by what their calls depend on.
+type Passes[K comparable] map[K]*Pass
+
+// Of is the Pass of that key.
+func (p Passes[K]) Of(key K) *Pass {
+	if p[key] == nil {
+		p[key] = new(Pass)
+	}
+	return p[key]
+}
+
 // Pass is a sequence of calls that is made again and again, with the same arguments. The zero Pass was not made yet.
 type Pass struct {
 	made   bool

@@ -34,8 +34,8 @@ type Program struct {
 
 	engine    engine.Engine
 	vm        gorgonia.VM
-	runs      map[variant]*engine.Pass
-	refreshes map[int]*engine.Pass // by uses
+	runs      engine.Passes[variant]
+	refreshes engine.Passes[int] // by uses
 	weights   []*engine.Weight
 	memory    int // words of arena in use
 	results   int // words of all results of ops, if none shared memory
@@ -88,7 +88,7 @@ func (p *Program) Weights() []*engine.Weight { return p.weights }
 
 // Refresh readies the parameters for uses runs. It has to follow every change of them.
 func (p *Program) Refresh(uses int) error {
-	return p.pass(of(p.refreshes, uses), func() error {
+	return p.pass(p.refreshes.Of(uses), func() error {
 		for _, w := range p.weights {
 			p.engine.Refresh(w, uses)
 		}
@@ -107,7 +107,7 @@ func (p *Program) Run() error {
 	if p.Pass.Watch != nil || p.logits.Len > 0 { // a sample's calls depend on its row
 		return p.pass(new(engine.Pass), p.run)
 	}
-	return p.pass(of(p.runs, variant{p.Pass.Accumulate, p.Pass.Scale}), p.run)
+	return p.pass(p.runs.Of(variant{p.Pass.Accumulate, p.Pass.Scale}), p.run)
 }
 
 func (p *Program) pass(pass *engine.Pass, run func() error) error {
@@ -115,16 +115,6 @@ func (p *Program) pass(pass *engine.Pass, run func() error) error {
 		return fmt.Errorf("graph: %w", err)
 	}
 	return nil
-}
-
-// of is the pass of that key.
-func of[K comparable](passes map[K]*engine.Pass, key K) *engine.Pass {
-	p := passes[key]
-	if p == nil {
-		p = new(engine.Pass)
-		passes[key] = p
-	}
-	return p
 }
 
 // run makes the calls, one by one.
@@ -163,7 +153,7 @@ const salts = 8
 func build(e engine.Engine, a *Arena, compose func(*ops.Builder, *Program) error) (*Program, error) {
 	var err error
 	for salt := range salts {
-		p := &Program{engine: e, runs: map[variant]*engine.Pass{}, refreshes: map[int]*engine.Pass{}}
+		p := &Program{engine: e, runs: engine.Passes[variant]{}, refreshes: engine.Passes[int]{}}
 		b := ops.NewBuilder(e, &p.Pass, salt)
 		if err := compose(b, p); err != nil {
 			return nil, fmt.Errorf("graph: %w", err)

@@ -51,7 +51,7 @@ type Optimizer struct {
 	rules   []rule
 	moments []Moment
 	scalars scalars
-	passes  map[operands]*engine.Pass
+	passes  engine.Passes[operands]
 }
 
 // operands are what the calls of a step depend on, but for numbers in engine memory.
@@ -77,7 +77,7 @@ func New(e engine.Engine, l gradients.Layout, hidden func(gradients.Tensor) bool
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	o := &Optimizer{config: c, engine: e, scalars: newScalars(e), passes: map[operands]*engine.Pass{}}
+	o := &Optimizer{config: c, engine: e, scalars: newScalars(e), passes: engine.Passes[operands]{}}
 	if c.Kind == "adamw" {
 		o.rules = []rule{newAdamW(e, l, c, o.scalars)}
 	} else {
@@ -107,11 +107,7 @@ func split(l gradients.Layout, first func(gradients.Tensor) bool) (yes, no []gra
 // no number; guard may be empty. All calls on the engine are one pass (engine.Pass); the wait for its outcome comes at the end.
 func (o *Optimizer) Step(params, grads, guard engine.Buf, lr float64) error {
 	o.scalars.set(o.engine, o.config, lr, o.Count+1)
-	key := operands{params, grads, guard}
-	if o.passes[key] == nil {
-		o.passes[key] = new(engine.Pass)
-	}
-	err := o.passes[key].Run(o.engine, func() error {
+	err := o.passes.Of(operands{params, grads, guard}).Run(o.engine, func() error {
 		o.engine.Clip(o.scalars.step, grads, guard, o.config.GradClip)
 		for _, r := range o.rules {
 			r.update(params, grads)

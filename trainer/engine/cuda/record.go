@@ -21,7 +21,7 @@ func (e *Engine) Record(run func() error) (replay func(), err error) {
 		return e.err
 	})
 	e.recording = false
-	e.stats.Launches, e.stats.Products = before.Launches, before.Products // nothing was done yet
+	e.stats = before // nothing was done yet
 	if err != nil {
 		e.fail(err)
 		return nil, err
