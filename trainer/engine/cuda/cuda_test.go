@@ -9,8 +9,9 @@ import (
 	"github.com/skein-train/skein/trainer/engine/enginetest"
 )
 
+// open opens an engine whose products are our own, whatever a real GPU's machine has.
 func open(t *testing.T, _ int) engine.Engine {
-	e, err := cuda.Open(engine.Options{Kind: "cuda", Precision: "bf16", Driver: cudatest.Driver(t)})
+	e, err := cuda.Open(engine.Options{Kind: "cuda", Precision: "bf16", Driver: cudatest.Driver(t), Library: "builtin"})
 	if err != nil {
 		t.Fatal(err)
 	}

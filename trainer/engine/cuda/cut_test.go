@@ -11,8 +11,9 @@ import (
 	"github.com/skein-train/skein/trainer/engine/cuda/cudatest"
 )
 
+// opened is an engine whose products are our own, whatever a real GPU's machine has; nothing may fail in it.
 func opened(t *testing.T) *Engine {
-	e, err := Open(engine.Options{Kind: "cuda", Precision: "bf16", Driver: cudatest.Driver(t)})
+	e, err := Open(engine.Options{Kind: "cuda", Precision: "bf16", Driver: cudatest.Driver(t), Library: builtin})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestWrongLaunches(t *testing.T) {
 		"more memory than is there": {kernel: "convert", shared: 1 << 20, args: []arg{i64(0), i64(0), i64(0), i32(0)}, says: "shared memory"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := Open(engine.Options{Kind: "cuda", Precision: "bf16", Driver: cudatest.Driver(t)})
+			e, err := Open(engine.Options{Kind: "cuda", Precision: "bf16", Driver: cudatest.Driver(t), Library: builtin})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,10 +59,7 @@ func TestQuadsNeedWidthAndAlignment(t *testing.T) {
 }
 
 func TestArenaSharesSmallBlocks(t *testing.T) {
-	e, err := Open(engine.Options{Kind: "cuda", Precision: "bf16", Driver: cudatest.Driver(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := opened(t)
 	a, b := e.Alloc(3), e.Alloc(100)
 	if b.Addr-a.Addr != line || len(e.arena.blocks) != 1 {
 		t.Errorf("buffers lie %d bytes apart, in %d blocks", b.Addr-a.Addr, len(e.arena.blocks))
@@ -73,8 +70,5 @@ func TestArenaSharesSmallBlocks(t *testing.T) {
 	}
 	if free, total, err := e.context.Memory(); err != nil || total-free < 5*small {
 		t.Errorf("%d of %d bytes are free, %v", free, total, err)
-	}
-	if err := e.Close(); err != nil {
-		t.Error(err)
 	}
 }
