@@ -1,7 +1,6 @@
 package cuda_test
 
 import (
-	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -38,7 +37,7 @@ func TestAttentionWithinOnePercent(t *testing.T) {
 		for _, kind := range []engine.Type{engine.F32, engine.BF16} {
 			want, got := attention(host, a, kind, qkv, dy), attention(device, a, kind, qkv, dy)
 			for i, name := range []string{"y", "lse", "dq", "dk", "dv"} {
-				if e := relative(got[i], want[i]); !(e < 1e-2) {
+				if e := enginetest.Relative(got[i], want[i]); !(e < enginetest.MaxError) {
 					t.Errorf("%v %v: %s is off by %.2g of its length", a, kind, name, e)
 				}
 			}
@@ -102,14 +101,4 @@ func normal(r *rand.Rand, n int) []float32 {
 		x[i] = float32(r.NormFloat64())
 	}
 	return x
-}
-
-// relative is ‖got − want‖ / ‖want‖.
-func relative(got, want []float32) float64 {
-	var off, all float64
-	for i, w := range want {
-		d := float64(got[i]) - float64(w)
-		off, all = off+d*d, all+float64(w)*float64(w)
-	}
-	return math.Sqrt(off / (all + math.SmallestNonzeroFloat32))
 }

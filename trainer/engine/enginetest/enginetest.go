@@ -1,7 +1,8 @@
 // Package enginetest is the conformance suite of engines: every kernel, values and gradients, against the reference.
 //
 // A result passes if |got − want| ≤ Eps·(|want| + rms(want)) for every element, rms over the whole output. The first
-// term allows for rounding of the element, the second for what cancelled on the way to it.
+// term allows for rounding of the element, the second for what cancelled on the way to it. The whole output is held to a relative
+// error of MaxError besides.
 package enginetest
 
 import (
@@ -24,6 +25,9 @@ const (
 	Eps     = 2e-5
 	EpsBF16 = 1.6e-2
 )
+
+// MaxError is the most that ‖got − want‖ / ‖want‖ of a kernel's output may be, whatever its types.
+const MaxError = 1e-2
 
 // Opener returns a fresh engine that uses that many threads. It skips the test if the engine cannot be had.
 type Opener func(t *testing.T, threads int) engine.Engine
@@ -213,7 +217,22 @@ func compare(t *testing.T, want, got []array, eps float64) {
 			eps = max(eps, EpsBF16)
 		}
 		Close(t, w.name, got[i].data, w.data, eps)
+		if e := Relative(got[i].data, w.data); !(e <= MaxError) {
+			t.Errorf("%s: relative error %.2g, allowed %.2g", w.name, e, MaxError)
+		}
 	}
+}
+
+// Relative is ‖got − want‖ / ‖want‖, 0 where both are zero.
+func Relative(got, want []float32) float64 {
+	off := make([]float32, len(want))
+	for i, w := range want {
+		off[i] = got[i] - w
+	}
+	if e := rms(off); e != 0 {
+		return e / rms(want)
+	}
+	return 0
 }
 
 // Close fails the test unless got is near want by the formula of the package.
