@@ -55,9 +55,11 @@ func (r *Replica) learn(ctx context.Context) (loss float64, err error) {
 	if err := r.backward(ctx, micros); err != nil {
 		return 0, err
 	}
-	r.readAhead()
-	if r.inner != nil {
-		err = r.update()
+	if r.inner == nil {
+		r.readAhead()
+	} else if err = r.update(); err == nil {
+		r.readAhead() // behind everything that is queued: data may take its time
+		err = r.inner.Outcome()
 	}
 	loss = r.train.Loss() / float64(micros)
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
@@ -96,7 +98,7 @@ func (r *Replica) load(start uint64) error {
 	return nil
 }
 
-// readAhead reads the next step's first micro-batch while a device is at work on this one's last. An error is left to that step.
+// readAhead reads the next step's first micro-batch while a device is at work on this one. An error is left to that step.
 func (r *Replica) readAhead() {
 	size := uint64(r.options.BatchSize)
 	if _, queues := r.engine.(engine.Waiter); queues && r.watch == nil && r.seat.Count >= 2*size {

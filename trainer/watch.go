@@ -28,7 +28,7 @@ func (r *Replica) part(e Event, f func() error) error {
 	return err
 }
 
-// update takes one optimizer step with the gradients at hand. It reads the gradients twice, for their norm and for itself, and parameters
+// update queues one optimizer step with the gradients at hand. It reads the gradients twice, for their norm and for itself, and parameters
 // and moments are read and written.
 func (r *Replica) update() error {
 	e := Event{Op: "optimizer", FLOPs: r.inner.FLOPs()}
@@ -37,6 +37,6 @@ func (r *Replica) update() error {
 	}
 	e.Bytes += 8 * int64(r.grads.Len)
 	return r.part(e, func() error {
-		return r.inner.Step(r.params, r.grads, r.train.LossAt(), r.schedule(r.step)*r.rewarm.factor(r.step))
+		return r.inner.Queue(r.params, r.grads, r.train.LossAt(), r.schedule(r.step)*r.rewarm.factor(r.step))
 	})
 }

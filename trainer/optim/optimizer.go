@@ -102,10 +102,18 @@ func split(l gradients.Layout, first func(gradients.Tensor) bool) (yes, no []gra
 	return yes, no
 }
 
-// Step does one update of params by grads at learning rate lr. The gradient counts as if it had been clipped to the
-// global norm first; grads stays as it is. It refuses, changing nothing, when the gradient or guard, an F64, holds an infinity or is
-// no number; guard may be empty. All calls on the engine are one pass (engine.Pass); the wait for its outcome comes at the end.
+// Step is Queue and Outcome.
 func (o *Optimizer) Step(params, grads, guard engine.Buf, lr float64) error {
+	if err := o.Queue(params, grads, guard, lr); err != nil {
+		return err
+	}
+	return o.Outcome()
+}
+
+// Queue has the engine do one update of params by grads at learning rate lr. The gradient counts as if it had been clipped to the
+// global norm first; grads stays as it is. It changes nothing when the gradient or guard, an F64, holds an infinity or is no number;
+// guard may be empty. All calls on the engine are one pass (engine.Pass). Outcome comes before the next Queue.
+func (o *Optimizer) Queue(params, grads, guard engine.Buf, lr float64) error {
 	o.scalars.set(o.engine, o.config, lr, o.Count+1)
 	err := o.passes.Of(operands{params, grads, guard}).Run(o.engine, func() error {
 		o.engine.Clip(o.scalars.step, grads, guard, o.config.GradClip)
@@ -117,6 +125,11 @@ func (o *Optimizer) Step(params, grads, guard engine.Buf, lr float64) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.config.Kind, err)
 	}
+	return nil
+}
+
+// Outcome waits for what Queue has queued and counts it, or says that it was refused, which wraps ErrNotFinite.
+func (o *Optimizer) Outcome() error {
 	if math.IsNaN(o.scalars.scale(o.engine)) {
 		return fmt.Errorf("%s: %w; a lower inner lr or a longer warm-up may help", o.config.Kind, ErrNotFinite)
 	}
