@@ -61,6 +61,7 @@ func (e *Engine) chooseProducts(o engine.Options) (string, error) {
 func (e *Engine) openLibrary(l *cublaslt.Library) (err error) {
 	if e.library, err = l.New(e.context); err == nil {
 		if err = e.tryLibrary(); err != nil {
+			e.Wait() // a product may be queued
 			err = errors.Join(err, e.library.Close())
 			e.library = nil
 		}
@@ -85,11 +86,11 @@ func (e *Engine) tryLibrary() error {
 		return matrix{b.Addr, cols}, x
 	}
 	for _, f := range []form{nt, nn, tn} {
-		p := product{form: f, m: m, n: n, k: k, c: e.Alloc(m * n), ldc: n, add: true}
+		p := product{form: f, m: m, n: n, k: k, c: e.Alloc(m * n), ldc: n}
 		var a, b []float32
 		p.a, a = half(stored(f == tn, m, k))
 		p.b, b = half(stored(f == nt, k, n))
-		for range 2 { // C is zero, then what was added to it
+		for _, p.add = range []bool{false, true} {
 			if e.err != nil {
 				return e.err
 			}
