@@ -152,8 +152,8 @@ func TestPairsFindEachOther(t *testing.T) {
 // A worker that announces what it never hands out, and takes what its partner offers, costs that one a deadline and the round. Both leave; the
 // run goes on.
 func TestHeadersWithoutPayloads(t *testing.T) {
-	const n = 4
-	w := startWorld(t, twos(4, 1500), n)
+	const n, rounds = 4, 40
+	w := startWorld(t, twos(rounds, 1500), n)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	genesis, err := w.home.Certificate(ctx, 0)
@@ -191,7 +191,7 @@ func TestHeadersWithoutPayloads(t *testing.T) {
 	if v := w.committee.judgement(1, miser.n.signer.ID); v.Outcome != Incomplete {
 		t.Errorf("the miser is told %v", v)
 	}
-	for s := aggregator.Seq(2); s < 4; s++ { // both ask for their seats again
+	for s := aggregator.Seq(2); s < rounds && w.home.ledger.workers() < n; s++ { // both ask for their seats again, by the round that hears of it
 		for i := range w.exchanges {
 			go func() { _ = w.exchanges[i].Offer(ctx, w.contribution(i+1, s, 1000)) }()
 		}
