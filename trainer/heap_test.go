@@ -24,7 +24,7 @@ func TestSteadyStepAllocatesNoBuffers(t *testing.T) {
 			r := newReplica(t, o)
 			steps(t, r, 3)
 			var bytes, large uint64
-			for range 3 { // Go may start a thread meanwhile, which allocates
+			for range 3 { // what a step allocates shows every time, a thread that Go happens to start shows once
 				if bytes, large = garbage(func() { steps(t, r, 8) }, 1<<10); large == 0 {
 					break
 				}
