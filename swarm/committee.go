@@ -119,7 +119,7 @@ func (c *Committee) verdict(w *want) error {
 	}
 	payload, err := w.read()
 	if err != nil {
-		c.n.broken(err)
+		c.n.spoiled(w, err)
 		return err
 	}
 	err = c.check(&w.header, payload)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -220,9 +221,14 @@ func (d *depot) commit(w *want, from string) error {
 }
 
 // sweep forgets the wants that keep does not want to keep; files that are here stay.
-func (d *depot) sweep(keep func(*want) bool) (dropped []*want) {
+func (d *depot) sweep(keep func(*want) bool) []*want {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.drop(keep)
+}
+
+// drop is sweep for who holds the lock.
+func (d *depot) drop(keep func(*want) bool) (dropped []*want) {
 	for h, w := range d.wants {
 		if !keep(w) {
 			delete(d.wants, h)
@@ -255,22 +261,32 @@ func (d *depot) rounds() (out []aggregator.Seq) {
 	return out
 }
 
-// prune removes the rounds before n from the disk.
-func (d *depot) prune(n aggregator.Seq) error {
-	d.sweep(func(w *want) bool { return w.seq >= n })
+// prune removes the rounds before n from the disk, and their wants first: a want that is not gone has its folder.
+func (d *depot) prune(n aggregator.Seq) (dropped []*want, err error) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	dropped = d.drop(func(w *want) bool { return w.seq >= n })
 	maps.DeleteFunc(d.shelf, func(_ aggregator.Hash, b *shelved) bool { return b.seq < n })
-	d.mu.Unlock()
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {
-		return fmt.Errorf("swarm: payloads: %w", err)
+		return dropped, fmt.Errorf("swarm: payloads: %w", err)
 	}
 	for _, e := range entries {
 		if k, notANumber := strconv.ParseUint(e.Name(), 10, 64); notANumber == nil && aggregator.Seq(k) < n {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(d.dir, e.Name())))
 		}
 	}
-	return err
+	return dropped, err
+}
+
+// pruned says whether an error is no more than that the round was pruned meanwhile, and its files with it.
+func (w *want) pruned(err error) bool {
+	select {
+	case <-w.gone:
+		return errors.Is(err, fs.ErrNotExist)
+	default:
+		return false
+	}
 }
 
 func (w *want) arrived() { w.finish.Do(func() { close(w.here) }) }

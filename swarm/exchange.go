@@ -199,7 +199,7 @@ func (x *Exchange) publish(o *offer) {
 	}
 	payload, err := o.w.read()
 	if err != nil {
-		x.n.broken(fmt.Errorf("swarm: own offer: %w", err))
+		x.n.spoiled(o.w, fmt.Errorf("swarm: own offer: %w", err))
 		return
 	}
 	g.publish(g.payloads, kindPayload, o.w.header.Encode(), payload)

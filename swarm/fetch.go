@@ -155,7 +155,7 @@ func (n *Node) sources(w *want) []peer.ID {
 func (n *Node) fetchFrom(ctx context.Context, p peer.ID, w *want, path string) (got, size int64, err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
-		n.broken(fmt.Errorf("swarm: payloads: %w", err))
+		n.spoiled(w, fmt.Errorf("swarm: payloads: %w", err))
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()

@@ -112,7 +112,7 @@ func (n *Node) judgePayload(author aggregator.PeerID, body []byte) (delivery, er
 	}
 	return func() {
 		if err := n.depot.put(w, payload, durable.Crash); err != nil {
-			n.broken(err)
+			n.spoiled(w, err)
 		}
 	}, nil // pursue tells about the arrival
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -203,7 +204,9 @@ const MaxBlock = 1 << 20
 
 // Prune removes payloads and offers from the disk that no round from there on can count. Certificates stay.
 func (n *Node) Prune(before aggregator.Seq) error {
-	return n.depot.prune(before - min(before, n.Run.MaxStaleness))
+	dropped, err := n.depot.prune(before - min(before, n.Run.MaxStaleness))
+	n.parts.drop(slices.DeleteFunc(dropped, (*want).isHere)) // what is here goes on to who lags: its file is open
+	return err
 }
 
 // Close says goodbye to the peers and gives back sockets, files and goroutines.
@@ -238,6 +241,13 @@ func (n *Node) Kill() {
 func (n *Node) note(msg string, err error, args ...any) {
 	if err != nil && n.ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 		n.Log.Warn(msg, append(args, "err", err)...)
+	}
+}
+
+// spoiled records an error of the disk over a payload, unless its round was pruned under whoever was still at it.
+func (n *Node) spoiled(w *want, err error) {
+	if !w.pruned(err) {
+		n.broken(err)
 	}
 }
 

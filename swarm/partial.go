@@ -168,7 +168,7 @@ func (x *partsExchange) pull(w *want, l *partsList) {
 		}
 		t, err := newTransfer(w, l, x.lanes)
 		if err != nil {
-			x.n.broken(err)
+			x.n.spoiled(w, err)
 			return
 		}
 		w.progress.Add(1)
@@ -219,7 +219,9 @@ func (x *partsExchange) tick(now time.Time) {
 		if t.missing > 0 && t.w.isHere() { // a stream was faster
 			t.close()
 			if err := t.complete(); err != nil {
-				x.n.broken(err)
+				x.n.spoiled(t.w, err)
+				x.forget(group)
+				continue
 			}
 		}
 		if t.missing == 0 && tip != nil && t.w.seq+horizon < tip.Seq {
@@ -298,7 +300,7 @@ func (x *partsExchange) finish(t *transfer) {
 		return
 	}
 	if !errors.Is(err, aggregator.ErrMalformed) {
-		x.n.broken(err)
+		x.n.spoiled(t.w, err)
 	} else if author, e := netID(t.w.header.Worker); e == nil {
 		x.n.guard.offence(author, err.Error())
 	}
