@@ -21,6 +21,7 @@ type Matrix struct {
 	Base       string         `yaml:"base"`       // run file, relative to the bench file
 	Set        map[string]any `yaml:"set"`        // overrides of every run
 	Axes       []Axis         `yaml:"axes"`       // the runs are their product
+	Tuned      Tuned          `yaml:"tuned"`      // what suits single cells
 	Seeds      []uint64       `yaml:"seeds"`      // each run once per seed; [1337] by default
 	Baseline   string         `yaml:"baseline"`   // label of the cell that the others are compared with, or of a choice: then with the cell that differs by it alone; the first cell by default
 	Bandwidths []float64      `yaml:"bandwidths"` // bit/s up and down of every worker, that wall-clock times are worked out for
@@ -34,6 +35,9 @@ type Matrix struct {
 	// exchange, and differences between them are not those of the text. "certified": what the log decides, as in a swarm, whose state such a run ends at.
 	Dealing string `yaml:"dealing"`
 }
+
+// Tuned are overrides of single cells, by their labels: a learning rate that suits this method at that batch size. They come last.
+type Tuned map[string]map[string]any
 
 // Axis is one way in which runs differ.
 type Axis struct {
@@ -141,6 +145,11 @@ func (m Matrix) Validate() error {
 	if cells := m.Cells(); m.Baseline != "" && len(cells) > 0 && !slices.Contains(labels(cells), cells[0].Against) {
 		bad("baseline %q is neither a cell nor a choice; there are %s", m.Baseline, strings.Join(labels(cells), ", "))
 	}
+	for label := range m.Tuned {
+		if cells := labels(m.Cells()); !slices.Contains(cells, label) {
+			bad("tuned: %q is no cell; there are %s", label, strings.Join(cells, ", "))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -186,6 +195,7 @@ func (m Matrix) Cells() []Cell {
 		cells = next
 	}
 	for i := range cells {
+		cells[i].Overrides = slices.Concat(cells[i].Overrides, overrides(m.Tuned[cells[i].Label]))
 		if !m.choice(m.Baseline) {
 			cells[i].Against = cmp.Or(m.Baseline, cells[0].Label)
 		}

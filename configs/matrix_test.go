@@ -27,6 +27,7 @@ speeds: [1, 1]
 axes:
   - {name: method, values: [{label: a}, {label: b, set: {outer.lr: 0.7}, pace: true}]}
   - {name: rounds, values: [{label: short}, {label: long, set: {sync.every: 100}, speeds: [1, 4], lost: 0.5, faults: [{worker: 1, step: 3, fault: pause, for: 2s}]}]}
+tuned: {a long: {sync.every: 50}}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +37,7 @@ axes:
 	with := func(more ...string) []string { return append(all[:2:2], more...) }
 	want := []Cell{
 		{Label: "a short", Against: "a short", Overrides: all, Speeds: []float64{1, 1}},
-		{Label: "a long", Against: "a short", Overrides: with("sync.every=100"), Speeds: []float64{1, 4}, Lost: 0.5, Faults: pause},
+		{Label: "a long", Against: "a short", Overrides: with("sync.every=100", "sync.every=50"), Speeds: []float64{1, 4}, Lost: 0.5, Faults: pause},
 		{Label: "b short", Against: "a short", Overrides: with("outer.lr=0.7"), Speeds: []float64{1, 1}, Pace: true},
 		{Label: "b long", Against: "a short", Overrides: with("outer.lr=0.7", "sync.every=100"), Speeds: []float64{1, 4}, Lost: 0.5, Faults: pause, Pace: true},
 	}
@@ -62,6 +63,7 @@ func TestMistakesInABenchFile(t *testing.T) {
 		"base: x\naxis: []\n" + axes:        "axis",
 		"base: x\nname: ../x\n" + axes:      "name",
 		"base: x\nbaseline: c\n" + axes:     `baseline "c" is neither a cell nor a choice; there are a, b`,
+		"base: x\ntuned: {c: {}}\n" + axes:  `tuned: "c" is no cell; there are a, b`,
 		"base: x\nseeds: []\n" + axes:       "seeds",
 		"base: x\nbandwidths: [0]\n" + axes: "0 bit/s must be positive",
 		"base: x\nspeeds: [1, 0]\n" + axes:  "speeds [1 0]",
