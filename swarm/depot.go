@@ -24,11 +24,11 @@ type depot struct {
 	dir string
 
 	mu    sync.Mutex
-	wants map[aggregator.Hash]*want
-	shelf map[aggregator.Hash]*shelved // what earlier lives left
+	wants map[aggregator.Hash]*want    // by the header's hash: who names another's payload does not stand in its way
+	shelf map[aggregator.Hash]*shelved // files by their payload's hash: of this life, and what earlier ones left
 }
 
-// shelved is a file on the shelf: it is checked before anything is read from it.
+// shelved is a file on the shelf: one of an earlier life is checked before anything is read from it.
 type shelved struct {
 	seq   aggregator.Seq
 	check sync.Once
@@ -41,6 +41,7 @@ const streamSuffix = ".stream"
 
 // want is a payload that this node knows of: needed and under way, here, or of no use to it.
 type want struct {
+	id       aggregator.Hash // the header's
 	header   aggregator.SignedHeader
 	seq      aggregator.Seq
 	path     string
@@ -97,7 +98,7 @@ func (d *depot) round(n aggregator.Seq) string {
 func (d *depot) want(h *aggregator.SignedHeader, n aggregator.Seq, need need) (w *want, first bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w = d.wants[h.Payload]
+	w = d.wants[h.Hash()]
 	if w == nil {
 		if w, err = d.register(h, n); err != nil {
 			return nil, false, err
@@ -114,25 +115,39 @@ func (d *depot) register(h *aggregator.SignedHeader, n aggregator.Seq) (*want, e
 		return nil, fmt.Errorf("swarm: payloads: %w", err)
 	}
 	w := &want{
-		header: *h, seq: n, path: filepath.Join(d.round(n), h.Payload.String()),
+		id: h.Hash(), header: *h, seq: n, path: filepath.Join(d.round(n), h.Payload.String()),
 		here: make(chan struct{}), gone: make(chan struct{}),
 	}
 	if sum, size, err := sumFile(w.path); err == nil && sum == h.Payload && size == h.Size {
-		w.arrived()
+		d.shelve(w)
 	}
-	d.wants[h.Payload] = w
+	d.wants[w.id] = w
 	return w, nil
+}
+
+// shelve notes that a payload is whole and in its place. The caller holds the lock.
+func (d *depot) shelve(w *want) {
+	b := &shelved{seq: w.seq, size: w.header.Size, good: true}
+	b.check.Do(func() {})
+	if old := d.shelf[w.header.Payload]; old == nil || old.seq <= w.seq {
+		d.shelf[w.header.Payload] = b
+	}
+	w.arrived()
+}
+
+// arrived is shelve for who does not hold the lock.
+func (d *depot) arrived(w *want) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shelve(w)
 }
 
 // find tells where a payload lies, of this life or an earlier one, and how many bytes it has.
 func (d *depot) find(h aggregator.Hash) (path string, size uint64, ok bool) {
 	d.mu.Lock()
-	w, b := d.wants[h], d.shelf[h]
+	b := d.shelf[h]
 	d.mu.Unlock()
-	switch {
-	case w != nil && w.isHere():
-		return w.path, w.header.Size, true
-	case b == nil:
+	if b == nil {
 		return "", 0, false
 	}
 	path = filepath.Join(d.round(b.seq), h.String())
@@ -143,11 +158,23 @@ func (d *depot) find(h aggregator.Hash) (path string, size uint64, ok bool) {
 	return path, b.size, b.good
 }
 
-// known finds a payload that is wanted or here.
-func (d *depot) known(h aggregator.Hash) *want {
+// known finds the want of a contribution.
+func (d *depot) known(h *aggregator.SignedHeader) *want {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.wants[h]
+	return d.wants[h.Hash()]
+}
+
+// naming lists the wants that name a payload: its author's, and those of whoever copies.
+func (d *depot) naming(payload aggregator.Hash) (out []*want) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.wants {
+		if w.header.Payload == payload {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // count notes which payloads a certificate counts. What nobody read before nobody reads now.
@@ -155,7 +182,7 @@ func (d *depot) count(c *aggregator.Certificate) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range c.List {
-		if w := d.wants[c.List[i].Payload]; w != nil && w.need > needNone {
+		if w := d.wants[c.List[i].Hash()]; w != nil && w.need > needNone {
 			w.need = needCounted
 		}
 	}
@@ -200,7 +227,7 @@ func (d *depot) put(w *want, payload []byte, sync durable.Sync) error {
 	if err := durable.WriteFile(w.path, 0o600, sync, payload); err != nil {
 		return fmt.Errorf("swarm: payloads: %w", err)
 	}
-	w.arrived()
+	d.arrived(w)
 	return nil
 }
 
@@ -216,7 +243,7 @@ func (d *depot) commit(w *want, from string) error {
 	if err := os.Rename(from, w.path); err != nil {
 		return fmt.Errorf("swarm: payloads: %w", err)
 	}
-	w.arrived()
+	d.arrived(w)
 	return nil
 }
 
@@ -243,8 +270,8 @@ func (d *depot) drop(keep func(*want) bool) (dropped []*want) {
 func (d *depot) abandon(w *want) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.wants[w.header.Payload] == w {
-		delete(d.wants, w.header.Payload)
+	if d.wants[w.id] == w {
+		delete(d.wants, w.id)
 		w.lost = true
 		close(w.gone)
 	}
@@ -298,6 +325,11 @@ func (w *want) isHere() bool {
 	default:
 		return false
 	}
+}
+
+// way names the file in which the payload gathers on its way.
+func (w *want) way(suffix string) string {
+	return filepath.Join(filepath.Dir(w.path), w.id.String()+suffix)
 }
 
 // read returns the whole payload of a want that is here.

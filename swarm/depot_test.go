@@ -30,12 +30,12 @@ func TestPrunedUnderOnesHands(t *testing.T) {
 	}{
 		"a stream was faster than the parts": {before: put, after: func(n *Node, _ *want, _ *partsList) { settle(n) }},
 		"the parts begin": {before: idle, after: func(n *Node, w *want, l *partsList) {
-			n.parts.do(func() { n.parts.forget(w.header.Payload) })
+			n.parts.do(func() { n.parts.forget(w.id) })
 			n.parts.pull(w, l)
 			settle(n)
 		}},
 		"a stream begins": {before: idle, after: func(n *Node, w *want, _ *partsList) {
-			_, _, _ = n.fetchFrom(n.ctx, n.host.ID(), w, w.path+streamSuffix)
+			_, _, _ = n.fetchFrom(n.ctx, n.host.ID(), w, w.way(streamSuffix))
 		}},
 		"the payload comes inline": {before: idle, after: put},
 	}
@@ -71,7 +71,7 @@ func TestPrunedUnderOnesHands(t *testing.T) {
 				if how == "pruned" {
 					eventually(t, "the parts to be given up", func() bool {
 						held := make(chan bool, 1)
-						n.parts.do(func() { held <- n.parts.transfers[h.Payload] != nil })
+						n.parts.do(func() { held <- n.parts.transfers[wanted.id] != nil })
 						return !<-held
 					})
 				}

@@ -92,7 +92,7 @@ func (n *Node) fetch(w *want) (denied bool) {
 		}
 		cancel()
 	}()
-	path := w.path + streamSuffix
+	path := w.way(streamSuffix)
 	if n.Run.Paired(w.seq) {
 		n.roads.reach(ctx, w.header.Worker)
 	}

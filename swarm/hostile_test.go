@@ -288,3 +288,43 @@ func (g *guard) pardon(p peer.ID) {
 	delete(g.counts, p)
 	delete(g.rejected, p)
 }
+
+// Who names another's payload as its own, and is heard first, does not keep the author's contribution from counting, however the payload travels.
+func TestCopiedHashesHideNobody(t *testing.T) {
+	for name, size := range map[string]int{"inline": 300, "in parts": 600_000} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 3, 1, 8_000)
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			defer cancel()
+			for _, x := range w.exchanges {
+				if _, err := x.Genesis(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			author := w.contribution(1, 1, size)
+			stolen := aggregator.NewSigner(seed(2)).SignHeader(author.Header)
+			g := w.nodes[1].gossip
+			eventually(t, "the others to listen", func() bool { return len(g.headers.ListPeers()) == 3 })
+			g.publish(g.headers, kindHeader, stolen.Encode())
+			for _, n := range []*Node{w.home, w.nodes[0], w.nodes[2]} {
+				eventually(t, "the copy to be heard", func() bool { return n.depot.known(&stolen) != nil })
+			}
+			for _, i := range []int{1, 3} {
+				if err := w.exchanges[i-1].Offer(ctx, w.contribution(i, 1, size)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c, err := w.exchanges[2].Next(ctx, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, ok := c.Counts(author.Worker)
+			if !ok {
+				t.Fatalf("%d counted, the author is not among them", len(c.List))
+			}
+			if err := openAll(ctx, w.exchanges[2], &e.SignedHeader); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

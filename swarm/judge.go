@@ -138,7 +138,7 @@ func (n *Node) admit(author aggregator.PeerID, h *aggregator.SignedHeader) (*wan
 	if h.Worker != author {
 		return nil, malformed("header of %v from the mouth of %v", h.Worker, author)
 	}
-	if w := n.depot.known(h.Payload); w != nil && w.header == *h {
+	if w := n.depot.known(h); w != nil && w.header == *h {
 		return w, nil // checked before, and still wanted
 	}
 	err := n.ledger.checkHeader(h)

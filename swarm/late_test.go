@@ -130,7 +130,7 @@ func TestPayloadsOutliveTheProgram(t *testing.T) {
 
 	half := w.contribution(1, 1, 900_000).Bytes[:600_000]
 	dir := filepath.Join(w.dir(4), "rounds", "1")
-	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, good.String()+streamSuffix), half, 0o600)); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, c.List[0].Hash().String()+streamSuffix), half, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	n := w.node(4, w.dir(4))

@@ -18,7 +18,7 @@ import (
 )
 
 // partsExchange moves large payloads through gossipsub's partial messages: peers tell which parts they have, and send what
-// they are asked for. A group is a payload, named by its SHA-256. One goroutine owns the transfers.
+// they are asked for. A group is a contribution, named by its header's SHA-256. One goroutine owns the transfers.
 type partsExchange struct {
 	n         *Node
 	pubsub    *pubsub.PubSub
@@ -162,7 +162,7 @@ func (x *partsExchange) do(job func()) {
 // pull starts the exchange of a payload: a source of it if it is here, a receiver otherwise. Again is harmless.
 func (x *partsExchange) pull(w *want, l *partsList) {
 	x.do(func() {
-		group := w.header.Payload
+		group := w.id
 		if x.transfers[group] != nil {
 			return
 		}
@@ -190,7 +190,7 @@ func (x *partsExchange) drop(ws []*want) {
 	x.n.spawn(func() {
 		x.do(func() {
 			for _, w := range ws {
-				x.forget(w.header.Payload)
+				x.forget(w.id)
 			}
 		})
 	})
@@ -304,7 +304,7 @@ func (x *partsExchange) finish(t *transfer) {
 	} else if author, e := netID(t.w.header.Worker); e == nil {
 		x.n.guard.offence(author, err.Error())
 	}
-	x.forget(t.w.header.Payload)
+	x.forget(t.w.id)
 }
 
 // answer notes what a peer has and sends the parts that it wants.
@@ -350,7 +350,7 @@ func (x *partsExchange) request(p peer.ID) {
 	for t, parts := range wants {
 		x.mu.Lock()
 		for _, i := range parts {
-			x.solicited[solicitation{t.w.header.Payload, i, p}] = true
+			x.solicited[solicitation{t.w.id, i, p}] = true
 		}
 		x.mu.Unlock()
 		x.send(t, p, partialmessages.PublishAction{EncodedPartsMetadata: encodeMeta(len(t.list.hashes), t.have, parts)})
@@ -379,7 +379,7 @@ func (x *partsExchange) tell(t *transfer) {
 }
 
 func (x *partsExchange) publish(t *transfer, actions func(map[peer.ID]nothing) iter.Seq2[peer.ID, partialmessages.PublishAction]) {
-	err := pubsub.PublishPartial(x.pubsub, topicParts, t.w.header.Payload[:],
+	err := pubsub.PublishPartial(x.pubsub, topicParts, t.w.id[:],
 		func(peers map[peer.ID]nothing, _ func(peer.ID) bool) iter.Seq2[peer.ID, partialmessages.PublishAction] {
 			return actions(peers)
 		})

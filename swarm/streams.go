@@ -99,12 +99,16 @@ func (n *Node) servePayload(s network.Stream) error {
 // relay has a member of the committee fetch a payload whose reader asks for it, in a round of pairs: the two cannot reach each other. The reader
 // will ask again.
 func (n *Node) relay(payload aggregator.Hash, reader peer.ID) {
-	w, id := n.depot.known(payload), aggregator.PeerID{}
-	if w != nil && n.Run.Paired(w.seq) && slices.Contains(n.Run.Committee, n.signer.ID) {
-		id = n.ledger.partner(w.header.Worker, w.seq)
+	if !slices.Contains(n.Run.Committee, n.signer.ID) {
+		return
 	}
-	if p, err := netID(id); err == nil && p == reader {
-		_, _ = n.know(&w.header, needFetched) // an error ends the node
+	for _, w := range n.depot.naming(payload) {
+		if !n.Run.Paired(w.seq) {
+			continue
+		}
+		if p, err := netID(n.ledger.partner(w.header.Worker, w.seq)); err == nil && p == reader {
+			_, _ = n.know(&w.header, needFetched) // an error ends the node
+		}
 	}
 }
 

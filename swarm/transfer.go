@@ -91,7 +91,7 @@ func newTransfer(w *want, l *partsList, all lanes) (*transfer, error) {
 }
 
 // path is where parts are gathered.
-func (t *transfer) path() string { return t.w.path + ".parts" }
+func (t *transfer) path() string { return t.w.way(".parts") }
 
 // complete switches to the file in its final place.
 func (t *transfer) complete() (err error) {
