@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -112,7 +113,7 @@ func (n *Node) fetch(w *want) (denied bool) {
 				return false
 			}
 			if got == size && errors.Is(err, aggregator.ErrMalformed) { // all of it from one mouth
-				n.guard.offence(p, err.Error())
+				n.guard.offence(n.liar(ctx, p, w, path), err.Error())
 			}
 			_ = os.Remove(path)
 		}
@@ -169,21 +170,59 @@ func (n *Node) fetchFrom(ctx context.Context, p peer.ID, w *want, path string) (
 	left := int64(w.header.Size) - offset
 	ctx, cancel := context.WithTimeout(ctx, streamIdle+time.Duration(left/slowest)*time.Second)
 	defer cancel()
+	r, finish, err := n.askPayload(ctx, p, w, offset)
+	if err != nil {
+		return 0, offset, err
+	}
+	defer finish()
+	got, err = io.Copy(io.NewOffsetWriter(f, offset), io.LimitReader(r, left))
+	return got, offset + got, err
+}
+
+// askPayload opens what a peer has of a payload from an offset on; aggregator.ErrGone if it does not have it.
+func (n *Node) askPayload(ctx context.Context, p peer.ID, w *want, offset int64) (io.Reader, func(), error) {
 	request := binary.LittleEndian.AppendUint64(append([]byte(nil), w.header.Payload[:]...), uint64(offset))
 	r, finish, err := n.open(ctx, p, protocolPayload, request)
 	if err != nil {
-		return 0, offset, unspoken(err)
+		return nil, nil, unspoken(err)
+	}
+	var here [1]byte
+	_, err = io.ReadFull(r, here[:])
+	switch {
+	case err != nil:
+		err = unspoken(err)
+	case here[0] != payloadHere:
+		err = aggregator.ErrGone
+	default:
+		return r, finish, nil
+	}
+	finish()
+	return nil, nil, err
+}
+
+// liar tells who is to blame for bytes that are not what the header says: the header's author if the payload goes on behind the size that the header gives, and is the
+// right one as a whole; else the peer that sent them.
+func (n *Node) liar(ctx context.Context, p peer.ID, w *want, path string) peer.ID {
+	f, err := os.Open(path)
+	if err != nil {
+		return p
+	}
+	defer f.Close()
+	ctx, cancel := context.WithTimeout(ctx, streamIdle)
+	defer cancel()
+	rest, finish, err := n.askPayload(ctx, p, w, int64(w.header.Size))
+	if err != nil {
+		return p
 	}
 	defer finish()
-	var here [1]byte
-	if _, err := io.ReadFull(r, here[:]); err != nil {
-		return 0, offset, unspoken(err)
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.MultiReader(f, io.LimitReader(rest, int64(n.MaxPayload(w.header.Key.Fragment))))); err != nil {
+		return p
 	}
-	if here[0] != payloadHere {
-		return 0, offset, aggregator.ErrGone
+	if author, err := netID(w.header.Worker); err == nil && aggregator.Hash(sum.Sum(nil)) == w.header.Payload {
+		return author
 	}
-	got, err = io.Copy(io.NewOffsetWriter(f, offset), io.LimitReader(r, left))
-	return got, offset + got, err
+	return p
 }
 
 // unspoken is aggregator.ErrGone if a peer does not speak our protocol: it has no payloads.

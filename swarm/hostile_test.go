@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -326,5 +327,39 @@ func TestCopiedHashesHideNobody(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Who announces another's payload with too small a size is to blame for what does not fit, not the honest peers that send it.
+func TestTooSmallASizeIsItsAuthorsFault(t *testing.T) {
+	w := newWorld(t, 3, 2, 8_000)
+	w.runAll(1, 300_000)
+	c, err := w.exchanges[0].Next(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := c.List[0].Header
+	short.Size -= 1000
+	liar := aggregator.NewSigner(seed(2))
+	h := liar.SignHeader(short)
+	reader := w.node(50, t.TempDir())
+	if err := reader.Connect(t.Context(), w.home.Addrs()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.know(&h, needCounted); err != nil {
+		t.Fatal(err)
+	}
+	author, err := netID(liar.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blamed := func() (map[peer.ID]int, bool) {
+		reader.guard.mu.Lock()
+		defer reader.guard.mu.Unlock()
+		return maps.Clone(reader.guard.counts), reader.guard.counts[author] > 0
+	}
+	eventually(t, "the author to be blamed", func() bool { _, ok := blamed(); return ok })
+	if counts, _ := blamed(); len(counts) != 1 {
+		t.Errorf("blamed are %v, it is the fault of %v", counts, author)
 	}
 }
